@@ -1,0 +1,95 @@
+# `make help` lists the targets. What they do is in scripts/ and CMakeLists.txt.
+#
+# Variables that reach the C library's build: NNG_VERSION=1.12.4,
+# NNG_SOURCE=tarball-or-tree, NNG_PATCHES=OFF (see third_party/nng/README.md).
+
+LISTEN      ?= http://127.0.0.1:8080
+STATICCHECK ?= honnef.co/go/tools/cmd/staticcheck@v0.7.0
+GO          ?= go
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-lib setup-test lib lib-asan lib-tsan lib-nohttp lib-notls lib-reference \
+	lib-reference-asan peers run test test-nohttp test-notls nettest race asan rapid rolling-restart vet generate-check \
+	check-patches test-build clean docker
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## install what the build needs (Debian, Ubuntu), check the Go release
+	@scripts/setup
+
+setup-lib:
+	@scripts/setup --lib
+
+setup-test: ## the same, and what the tests need (Chromium, curl, Node, ...)
+	@scripts/setup --test
+
+lib: setup-lib ## libnng into build/nng
+	@scripts/build-lib nng
+
+lib-asan: setup-lib ## ... with AddressSanitizer into build/nng-asan
+	@scripts/build-lib nng-asan
+
+lib-tsan: setup-lib ## ... with ThreadSanitizer into build/nng-tsan (for C programs)
+	@scripts/build-lib nng-tsan
+
+lib-nohttp: setup-lib ## ... without HTTP into build/nng-nohttp
+	@scripts/build-lib nng-nohttp
+
+lib-notls: setup-lib ## ... without TLS into build/nng-notls
+	@scripts/build-lib nng-notls
+
+lib-reference: setup-lib ## ... as published, without our patches, into build/nng-reference
+	@scripts/build-lib nng-reference
+
+lib-reference-asan: setup-lib ## ... as published, with AddressSanitizer
+	@scripts/build-lib nng-reference-asan
+
+peers: lib ## nng's own HTTP demos into build/peers
+	@scripts/build-lib peers
+
+run: setup lib ## the demo server on LISTEN (http://127.0.0.1:8080)
+	@scripts/run --listen $(LISTEN)
+
+test: setup-test lib lib-nohttp lib-notls peers ## all Go tests, those with other people's programs too
+	scripts/with-lib nng $(GO) test -count=1 ./...
+	scripts/with-lib nng $(GO) -C interop test -count=1 ./...
+
+test-nohttp: setup lib-nohttp ## the tests of package nng on a libnng without HTTP
+	scripts/with-lib nng-nohttp $(GO) test -count=1 -tags nng_nohttp ./nng/...
+
+test-notls: setup lib-notls ## the tests of package nng on a libnng without TLS
+	scripts/with-lib nng-notls $(GO) test -count=1 -tags nng_notls ./nng/...
+
+race: setup-test lib lib-nohttp lib-notls ## the packages' and the command's tests under the race detector
+	RAPID_CHECKS=250 scripts/with-lib nng $(GO) test -race -count=1 -timeout 15m ./nng/... ./nethttp/... ./cmd/...
+
+asan: setup-test lib-asan lib-nohttp lib-notls ## the packages' tests under AddressSanitizer, C and Go
+	RAPID_CHECKS=60 scripts/with-lib nng-asan $(GO) test -asan -count=1 -timeout 15m ./nng/... ./nethttp/...
+
+nettest: setup lib ## nettest's suite twenty times under the race detector
+	scripts/with-lib nng $(GO) test -race -count=20 -run '^TestConn$$' -timeout 30m ./nng
+
+rapid: setup lib ## 100,000 generated connections to nethttp and net/http
+	RAPID_CHECKS=12500 scripts/with-lib nng $(GO) test -count=1 -timeout 30m -run TestRapid -v ./nethttp
+
+rolling-restart: setup-test lib ## 25 rounds of restarts behind HAProxy under load; no request may fail
+	examples/behind-haproxy/rolling-restart 25
+
+vet: setup lib ## go vet, staticcheck, gofmt
+	@scripts/vet "$(STATICCHECK)"
+
+generate-check: setup lib ## generated files are what the generators make
+	@scripts/generate-check
+
+check-patches: setup lib lib-asan ## every patch has a test that fails without it
+	@scripts/check-patches
+
+test-build: setup-test ## the build itself: download, patches, refusals, odd paths
+	@scripts/test-build
+
+docker: ## the container image nnghttp
+	docker build -t nnghttp .
+
+clean: ## remove everything that was built (the downloads stay)
+	@find build -mindepth 1 -maxdepth 1 ! -name download -exec rm -rf {} + 2>/dev/null || true
