@@ -1,0 +1,3 @@
+// Package doctest keeps the documentation true: its test compiles every Go block and
+// runs every command of the README and the other pages.
+package doctest

@@ -1,0 +1,35 @@
+package nng
+
+import (
+	"net"
+	"strconv"
+	"unsafe"
+)
+
+// #include "http_cgo.h"
+import "C"
+
+// tcpAddr turns a C socket address into Go's; nil when the family is not IP.
+func tcpAddr(sa *C.nng_sockaddr) *net.TCPAddr {
+	switch *(*C.uint16_t)(unsafe.Pointer(sa)) {
+	case C.NNG_AF_INET:
+		in := (*C.nng_sockaddr_in)(unsafe.Pointer(sa))
+		ip := *(*[4]byte)(unsafe.Pointer(&in.sa_addr))
+		return &net.TCPAddr{IP: net.IP(ip[:]), Port: networkPort(in.sa_port)}
+	case C.NNG_AF_INET6:
+		in6 := (*C.nng_sockaddr_in6)(unsafe.Pointer(sa))
+		ip := *(*[16]byte)(unsafe.Pointer(&in6.sa_addr))
+		addr := &net.TCPAddr{IP: net.IP(ip[:]), Port: networkPort(in6.sa_port)}
+		if in6.sa_scope != 0 {
+			addr.Zone = strconv.Itoa(int(in6.sa_scope))
+		}
+		return addr
+	}
+	return nil
+}
+
+// networkPort reads a port kept in network byte order.
+func networkPort(p C.uint16_t) int {
+	b := *(*[2]byte)(unsafe.Pointer(&p))
+	return int(b[0])<<8 | int(b[1])
+}

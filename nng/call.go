@@ -1,0 +1,181 @@
+package nng
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"runtime/debug"
+	"sync/atomic"
+)
+
+// #include "http_cgo.h"
+import "C"
+
+// HandlerFunc answers a request. Its parameters are the inputs of nng's handler
+// callback, its results are the output and the result of the callback's aio.
+//
+//   - ctx ends when the handler returns, and when the server is stopped or closed unless
+//     the connection has been hijacked.
+//   - conn is the connection. It belongs to the server; Conn.Hijack takes it. Before
+//     that, Read gets a body that is not collected, and Write sends to the client
+//     directly.
+//   - req is the request, borrowed until the handler returns (see Request).
+//
+// What was written is sent before the connection is used on or closed; a client that does
+// not take it has until the write deadline, or 30 seconds without movement.
+//
+// A *Response is sent, and belongs to the server from then on. nil means that the
+// handler has hijacked the connection or has written the reply itself; if it has
+// done neither, the client gets status 500. An error gives status 500 and closes
+// the connection, and is logged, as does a panic, with its stack; after a part of a
+// reply has been written the connection is closed instead. ErrAbortHandler, as
+// error or panic, closes the connection without a word.
+//
+// The function runs in a goroutine of its own, one per request, unless
+// Handler.SetInline was called.
+type HandlerFunc func(ctx context.Context, conn *Conn, req *Request) (*Response, error)
+
+// ErrAbortHandler makes the server drop the connection, silently, when a handler
+// returns it or panics with it.
+var ErrAbortHandler = errors.New("nng: abort handler")
+
+// inlineMax is how many handlers may run on nng's threads at once, and inlineNow
+// how many do.
+var (
+	inlineMax = int64(min(2*runtime.NumCPU(), 16) - 1)
+	inlineNow atomic.Int64
+)
+
+// A call is one request in the hands of a handler.
+type call struct {
+	handler *Handler
+	server  *cServer
+	aio     *C.nng_aio
+	conn    *Conn
+	req     *Request
+	cancel  context.CancelFunc
+	detach  func() bool // makes the context outlive the server, for Hijack
+}
+
+// dispatch is called on an nng thread when a request has come. It must not block.
+func (ch *cHandler) dispatch(aio *C.nng_aio, creq *C.nng_http_req, cconn *C.nng_http_conn) {
+	h, s := ch.h, ch.server.Load()
+	if !s.enter() {
+		C.nngo_call_error(s.n, aio, 503)
+		return
+	}
+	if !h.ownBody.Load() && bool(C.nngo_req_has_te(creq)) {
+		C.nngo_call_error(s.n, aio, 501) // defect P3
+		return
+	}
+	c := &call{handler: h, server: s, aio: aio}
+	c.req = &Request{message: message{req: creq, kind: "request", borrowed: true}}
+	c.conn = newConn(cconn, s.secure)
+	c.conn.call, c.conn.req = c, c.req
+	if h.inline.Load() {
+		now := inlineNow.Add(1)
+		defer inlineNow.Add(-1)
+		if now <= inlineMax {
+			c.run()
+			return
+		}
+	}
+	go c.run()
+}
+
+// run calls the handler's function and tells nng the outcome, exactly once.
+func (c *call) run() {
+	ctx, cancel := context.WithCancel(context.Background())
+	c.cancel = cancel
+	c.detach = context.AfterFunc(c.server.ctx, cancel)
+	var res *Response
+	err := errGoexit
+	defer func() { // also when the function ends its goroutine
+		cancel()
+		c.detach()
+		c.end(res, err)
+	}()
+	res, err = c.serve(ctx)
+}
+
+var errGoexit = errors.New("the handler has ended its goroutine")
+
+// end tells nng the outcome.
+func (c *call) end(res *Response, err error) {
+	hijacked, usable := c.conn.handBack()
+	if hijacked {
+		if res != nil {
+			res.Close()
+			err = errors.Join(err, errors.New("a response was returned for a hijacked connection"))
+		}
+		if err != nil && !errors.Is(err, ErrAbortHandler) {
+			c.log(err)
+		}
+		return // Hijack has told nng
+	}
+
+	wrote := c.conn.wr.used.Load()
+	c.req.expire()
+	var cres *C.nng_http_res
+	isError := false
+	if res != nil {
+		isError = res.isError
+		var takeErr error
+		if cres, takeErr = res.take("handler response"); takeErr != nil {
+			res.Close()
+			err = errors.Join(err, takeErr)
+		}
+	} else if err == nil && !wrote && usable {
+		err = errors.New("the handler returned no response and wrote none")
+	}
+	aborted := errors.Is(err, ErrAbortHandler)
+	if err != nil && !aborted {
+		c.log(err)
+	}
+	switch {
+	case err == nil && usable && cres != nil:
+		C.nngo_call_reply(c.server.n, c.aio, cres, C.bool(isError), false)
+		return
+	case err == nil && usable:
+		C.nngo_call_end(c.server.n, c.aio, 0)
+	case err == nil || aborted || wrote || !usable:
+		C.nngo_call_end(c.server.n, c.aio, C.NNG_ECLOSED)
+	default:
+		C.nngo_call_error(c.server.n, c.aio, 500)
+	}
+	if cres != nil {
+		C.nng_http_res_free(cres)
+	}
+}
+
+// serve calls the function and turns a panic into an error.
+func (c *call) serve(ctx context.Context) (res *Response, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			res = nil
+			if e, ok := p.(error); ok && errors.Is(e, ErrAbortHandler) {
+				err = ErrAbortHandler
+				return
+			}
+			err = &panicError{value: p, stack: debug.Stack()}
+		}
+	}()
+	return c.handler.fn(ctx, c.conn, c.req)
+}
+
+type panicError struct {
+	value any
+	stack []byte
+}
+
+func (p *panicError) Error() string { return fmt.Sprint("panic: ", p.value) }
+
+func (c *call) log(err error) {
+	attrs := []any{"path", c.handler.Path(), "error", err}
+	if p, ok := err.(*panicError); ok {
+		attrs = append(attrs, "stack", string(p.stack))
+	}
+	slog.Error("nng: handler failed", attrs...)
+}

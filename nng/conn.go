@@ -1,0 +1,530 @@
+package nng
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// #include "http_cgo.h"
+import "C"
+
+// Conn is an HTTP connection (nng_http_conn) and a net.Conn.
+//
+// A Conn comes from Client.Connect, or from a handler. The handler's belongs to
+// the server until Hijack; see there. Either way whoever owns it calls Close.
+//
+// All methods may be called concurrently. At most one read and one write are in
+// flight in C at a time; further callers wait in Go.
+//
+// There are two families of methods:
+//
+//   - Read, Write and the deadlines are those of net.Conn. A deadline does not harm
+//     the connection: in C the transfer goes on, and the next Read gets its bytes.
+//     Write copies into a bounded queue that C empties in the background, as the
+//     kernel does with its own buffer; an error met there is returned by the next
+//     Write or Flush.
+//   - The methods that take a context are C's operations. Cancelling one closes the
+//     connection, because C does that (nng_http_conn_read(3)): afterwards every
+//     call answers ErrConnShut, and Close is still to be called. Their errors: ErrCanceled
+//     and ErrTimedOut (the context), ErrConnShut, ErrConnReset, ErrClosed, ErrProtocol (a
+//     head that is none), ErrState (a Read that timed out has bytes to be read first),
+//     ErrBusy (the message is in use), ErrNoMemory; over TLS ErrCrypto and ErrPeerAuth.
+type Conn struct {
+	c      *C.nng_http_conn
+	req    *Request   // the request a server connection came with
+	callMu sync.Mutex // guards who owns the connection, and that closed is set
+	call   *call      // the handler call that owns the connection, nil once hijacked
+
+	rd readSide
+	wr writeSide
+
+	readDeadline  deadline
+	writeDeadline deadline
+
+	closing  chan struct{} // closed by Close: waiting calls return
+	closed   atomic.Bool
+	finished chan struct{} // closed when C's connection is gone
+	tracked  bool          // the server knows that a handler uses it; see callMu
+	secure   bool          // over TLS
+
+	local, remote net.Addr
+}
+
+var _ net.Conn = (*Conn)(nil)
+
+func newConn(c *C.nng_http_conn, secure bool) *Conn {
+	conn := &Conn{
+		c:             c,
+		secure:        secure,
+		readDeadline:  newDeadline(),
+		writeDeadline: newDeadline(),
+		closing:       make(chan struct{}),
+		finished:      make(chan struct{}),
+	}
+	conn.rd.turn = make(chan struct{}, 1)
+	conn.wr.turn = make(chan struct{}, 1)
+	conn.wr.moved = make(chan struct{}, 1)
+	return conn
+}
+
+// lingerTime is how long bytes that are queued at Close may stay without moving
+// before they are given up. closeWait is how long Close itself waits for them.
+const (
+	lingerTime = 30 * time.Second
+	closeWait  = 250 * time.Millisecond
+)
+
+// connErrno translates what C answers on a connection that we have not closed.
+// C closes a connection on any error and when an operation is cancelled, and says
+// ErrClosed from then on.
+func connErrno(e Errno) Errno {
+	if e == ErrClosed || e == ErrCanceled {
+		return ErrConnShut
+	}
+	return e
+}
+
+// addr asks for an address once, while the connection is known to be alive.
+func (c *Conn) addr(remote bool) net.Addr {
+	var sa C.nng_sockaddr
+	if C.nngo_conn_addr(c.c, C.bool(remote), &sa) == 0 {
+		if a := tcpAddr(&sa); a != nil {
+			return a
+		}
+	}
+	return unknownAddr{}
+}
+
+// unknownAddr stands for an address that this libnng does not tell.
+type unknownAddr struct{}
+
+func (unknownAddr) Network() string { return "tcp" }
+func (unknownAddr) String() string  { return "unknown" }
+
+// LocalAddr returns the local address, as far as libnng tells it. Libraries that
+// hide it, which shared ones do, give an address whose String is "unknown".
+func (c *Conn) LocalAddr() net.Addr { return c.address(false) }
+
+// RemoteAddr returns the address of the peer; see LocalAddr.
+func (c *Conn) RemoteAddr() net.Addr { return c.address(true) }
+
+// Secure reports whether the connection is over TLS.
+func (c *Conn) Secure() bool { return c.secure }
+
+func (c *Conn) address(remote bool) net.Addr {
+	c.callMu.Lock()
+	defer c.callMu.Unlock()
+	at := &c.local
+	if remote {
+		at = &c.remote
+	}
+	if *at == nil {
+		if c.closed.Load() {
+			return unknownAddr{}
+		}
+		*at = c.addr(remote)
+	}
+	return *at
+}
+
+// open answers ErrClosed if the connection is closed.
+func (c *Conn) open(op string) error {
+	if c.closed.Load() {
+		return closedError(op)
+	}
+	return nil
+}
+
+// SetDeadline sets the read and the write deadline.
+func (c *Conn) SetDeadline(t time.Time) error {
+	if err := c.open("set deadline"); err != nil {
+		return err
+	}
+	c.readDeadline.set(t)
+	c.writeDeadline.set(t)
+	return nil
+}
+
+// SetReadDeadline sets the time after which Read answers os.ErrDeadlineExceeded;
+// the zero time means never. It applies to calls that wait already.
+func (c *Conn) SetReadDeadline(t time.Time) error {
+	if err := c.open("set read deadline"); err != nil {
+		return err
+	}
+	c.readDeadline.set(t)
+	return nil
+}
+
+// SetWriteDeadline sets the time after which Write answers os.ErrDeadlineExceeded;
+// the zero time means never. It applies to calls that wait already.
+func (c *Conn) SetWriteDeadline(t time.Time) error {
+	if err := c.open("set write deadline"); err != nil {
+		return err
+	}
+	c.writeDeadline.set(t)
+	return nil
+}
+
+// Hijack takes the connection away from the server (nng_http_hijack). A handler
+// calls it, usually to speak another protocol from then on.
+//
+// After Hijack the server does nothing more with the connection: it sends no
+// response, and stopping or closing it leaves the connection alone. The caller
+// closes the connection. The request given to the handler lives until then too.
+// Deadlines may be set. Bytes that nng had read behind the head come out of the
+// first Read. The handler returns nil, nil, whenever it likes: Server.Stop does not wait
+// for it any more.
+//
+// Errors: ErrState when the connection is hijacked already or was not given to a
+// handler, ErrClosed when the handler has returned or the connection is closed.
+func (c *Conn) Hijack() error {
+	c.callMu.Lock()
+	defer c.callMu.Unlock()
+	if c.closed.Load() {
+		return closedError("hijack")
+	}
+	if c.call == nil {
+		return refuse("hijack", "", ErrState, "the connection does not belong to a server (any more)")
+	}
+	if err := check("hijack", "", int(C.nng_http_hijack(c.c))); err != nil {
+		return err
+	}
+	if c.tracked {
+		c.call.server.untrack(c)
+	}
+	call := c.call
+	c.call = nil
+	call.detach()
+	c.req.adopt()
+	live.conns.Add(1)
+	// For the server the call is over, so that Stop does not wait for what may last as
+	// long as the connection.
+	C.nngo_call_end(call.server.n, call.aio, 0)
+	return nil
+}
+
+// Close closes the connection (nng_http_conn_close) and frees it. Waiting calls
+// return with ErrClosed. Bytes that are queued are sent first: Close waits while
+// they move, and lets go after a quarter of a second without movement; then they
+// go out in the background until 30 seconds pass without movement. Deadlines do not
+// matter to that.
+//
+// In a handler, before Hijack, Close drops the connection: it is closed when the
+// handler returns, whatever that returns.
+//
+// The first call returns nil, further ones ErrClosed.
+func (c *Conn) Close() error {
+	c.callMu.Lock()
+	if c.closed.Swap(true) {
+		c.callMu.Unlock()
+		return closedError("close")
+	}
+	owned := c.call == nil
+	c.callMu.Unlock()
+	close(c.closing)
+	if !owned {
+		return nil
+	}
+	go c.teardown()
+	wait := time.NewTimer(closeWait)
+	defer wait.Stop()
+	for sent := c.wr.sent.Load(); ; {
+		select {
+		case <-c.finished:
+			return nil
+		case <-wait.C:
+			now := c.wr.sent.Load()
+			if now == sent {
+				return nil
+			}
+			sent = now
+			wait.Reset(closeWait)
+		}
+	}
+}
+
+// teardown ends everything on a connection that is ours and frees it. nng demands
+// the order: every aio is done before the connection goes (defect S23), and
+// buffers go last, because over TLS a cancelled read may still point at its own.
+func (c *Conn) teardown() {
+	c.retire()
+	c.wr.drain(lingerTime, nil, nil)
+	c.stopIO()
+	C.nng_http_conn_close(c.c)
+	c.freeIO()
+	if c.req != nil {
+		c.req.Close()
+	}
+	live.conns.Add(-1)
+	close(c.finished)
+}
+
+// drop makes a handler's connection fail, so that the handler returns.
+func (c *Conn) drop() {
+	c.callMu.Lock()
+	defer c.callMu.Unlock()
+	if c.call != nil && !c.closed.Swap(true) {
+		c.call.cancel() // whoever sees the connection fail finds the reason
+		close(c.closing)
+	}
+}
+
+// inUse notes that a handler reads or writes its connection, so that closing the
+// server can interrupt it.
+func (c *Conn) inUse() {
+	c.callMu.Lock()
+	aborted := false
+	if c.call != nil {
+		c.tracked = true
+		aborted = c.call.server.track(c)
+	}
+	c.callMu.Unlock()
+	if aborted {
+		c.drop()
+	}
+}
+
+// handBack ends a server connection's use by a handler, unless that has hijacked it.
+// ok is false when the connection cannot be used for another request.
+func (c *Conn) handBack() (hijacked, ok bool) {
+	c.callMu.Lock()
+	if c.call == nil {
+		c.callMu.Unlock()
+		return true, false
+	}
+	ok = !c.closed.Swap(true) // no Hijack from here on
+	c.callMu.Unlock()
+	if ok {
+		close(c.closing)
+	}
+	c.retire()
+	if c.rd.op != nil || c.wr.op != nil { // seldom: the handler has used it
+		ok = c.wr.drain(lingerTime, c.call.server.ctx.Done(), c.writeDeadline.passed()) && !c.rd.pending() && ok
+		c.stopIO()
+		c.freeIO()
+	}
+	if c.tracked {
+		c.call.server.untrack(c)
+	}
+	return false, ok
+}
+
+// retire takes both turns for good. The connection is closed, so whoever has one
+// gives it back, and nobody asks for one again.
+func (c *Conn) retire() {
+	c.rd.turn <- struct{}{}
+	c.wr.turn <- struct{}{}
+	c.readDeadline.set(time.Time{})
+}
+
+// stopIO cancels what is in flight and waits until C has let go of it.
+func (c *Conn) stopIO() {
+	if o := c.rd.op; o != nil {
+		C.nngo_op_stop(o.c)
+	}
+	if o := c.wr.stop(); o != nil {
+		C.nngo_op_stop(o.c)
+	}
+}
+
+// freeIO frees aios and buffers, after stopIO.
+func (c *Conn) freeIO() {
+	c.rd.free()
+	c.wr.free()
+	c.writeDeadline.set(time.Time{})
+}
+
+// Read reads up to len(p) bytes (nng_http_conn_read). It never reads more from C
+// than len(p), so Read may be mixed with ReadReq and ReadRes. At the end of the
+// stream it returns io.EOF.
+//
+// Errors: *OpError with os.ErrDeadlineExceeded, net.ErrClosed, ErrConnReset, and
+// over TLS ErrPeerAuth and ErrCrypto (an untouched libnng with mbedTLS 2 says ErrCrypto
+// for both).
+func (c *Conn) Read(p []byte) (int, error) {
+	if len(p) == 0 { // C would close the connection (defect CL19)
+		return 0, c.open("read")
+	}
+	return c.rd.read(c, p)
+}
+
+// Write queues p for sending (nng_http_conn_write_all) and returns when all of it
+// is queued. Close sends what is queued; Flush waits for it.
+//
+// Errors: *OpError with os.ErrDeadlineExceeded, net.ErrClosed, ErrConnShut (the
+// peer is gone), and over TLS ErrCrypto and ErrPeerAuth.
+func (c *Conn) Write(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, c.open("write")
+	}
+	return c.wr.write(c, p)
+}
+
+// Flush waits until everything written has been taken by the kernel, or over TLS
+// by the TLS engine, and returns the error if any of it could not be sent.
+func (c *Conn) Flush(ctx context.Context) error {
+	_, err := c.writeOp(ctx, "flush", nil)
+	return err
+}
+
+// ReadAll fills p (nng_http_conn_read_all). On error the number of bytes that had
+// arrived is unknown, as in C, and nothing is returned of them.
+func (c *Conn) ReadAll(ctx context.Context, p []byte) error {
+	if len(p) == 0 {
+		return c.open("read all")
+	}
+	return c.readOp(ctx, "read all", func(s *readSide) error {
+		if err := s.buf.reserve(len(p)); err != 0 {
+			return &OpError{Op: "read all", Err: err}
+		}
+		C.nngo_conn_read_all(c.c, s.op.c, s.buf.ptr(), C.size_t(len(p)))
+		return nil
+	}, func(s *readSide) { copy(p, s.buf.mem) })
+}
+
+// WriteSome writes at least one byte of p and says how many
+// (nng_http_conn_write).
+func (c *Conn) WriteSome(ctx context.Context, p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, c.open("write some")
+	}
+	return c.writeOp(ctx, "write some", func(s *writeSide) error {
+		if err := s.load(p); err != 0 {
+			return &OpError{Op: "write some", Err: err}
+		}
+		C.nngo_conn_write(c.c, s.op.c, s.flying.ptr(), C.size_t(len(p)))
+		return nil
+	})
+}
+
+// WriteAll writes all of p and returns when C has done it
+// (nng_http_conn_write_all).
+func (c *Conn) WriteAll(ctx context.Context, p []byte) error {
+	if len(p) == 0 {
+		return c.open("write all")
+	}
+	_, err := c.writeOp(ctx, "write all", func(s *writeSide) error {
+		if err := s.load(p); err != 0 {
+			return &OpError{Op: "write all", Err: err}
+		}
+		C.nngo_conn_write_all(c.c, s.op.c, s.flying.ptr(), C.size_t(len(p)))
+		return nil
+	})
+	return err
+}
+
+// ReadReq reads the head of a request into req, which is reset first
+// (nng_http_conn_read_req). A body is left for Read.
+func (c *Conn) ReadReq(ctx context.Context, req *Request) error {
+	if req == nil {
+		return refuse("read req", "", ErrInvalid, "the request is nil")
+	}
+	return c.readHead(ctx, "read req", &req.message, req.Reset, func(aio *C.nng_aio) {
+		C.nng_http_conn_read_req(c.c, req.req, aio)
+	})
+}
+
+// ReadRes reads the head of a response into res, which is reset first
+// (nng_http_conn_read_res). A body is left for Read.
+func (c *Conn) ReadRes(ctx context.Context, res *Response) error {
+	if res == nil {
+		return refuse("read res", "", ErrInvalid, "the response is nil")
+	}
+	return c.readHead(ctx, "read res", &res.message, res.Reset, func(aio *C.nng_aio) {
+		C.nng_http_conn_read_res(c.c, res.res, aio)
+	})
+}
+
+func (c *Conn) readHead(ctx context.Context, op string, m *message, reset func() error, start func(*C.nng_aio)) error {
+	return c.readOp(ctx, op, func(s *readSide) error {
+		if err := reset(); err != nil {
+			return err
+		}
+		if err := m.acquire(op); err != nil {
+			return err
+		}
+		s.after = func() { m.release(false) }
+		start(s.op.c.aio)
+		return nil
+	}, nil)
+}
+
+// WriteReq writes a request, body included (nng_http_conn_write_req).
+func (c *Conn) WriteReq(ctx context.Context, req *Request) error {
+	if req == nil {
+		return refuse("write req", "", ErrInvalid, "the request is nil")
+	}
+	return c.writeMessage(ctx, "write req", &req.message, req.sendable, func(aio *C.nng_aio) {
+		C.nng_http_conn_write_req(c.c, req.req, aio)
+	})
+}
+
+// WriteRes writes a response, body included (nng_http_conn_write_res). It sends
+// what it is given: Connection and Content-Length are the caller's.
+func (c *Conn) WriteRes(ctx context.Context, res *Response) error {
+	if res == nil {
+		return refuse("write res", "", ErrInvalid, "the response is nil")
+	}
+	return c.writeMessage(ctx, "write res", &res.message, nil, func(aio *C.nng_aio) {
+		C.nng_http_conn_write_res(c.c, res.res, aio)
+	})
+}
+
+func (c *Conn) writeMessage(ctx context.Context, op string, m *message, sendable func(string) error, start func(*C.nng_aio)) error {
+	_, err := c.writeOp(ctx, op, func(s *writeSide) error {
+		if err := m.acquire(op); err != nil {
+			return err
+		}
+		if sendable != nil {
+			if err := sendable(op); err != nil {
+				m.release(false)
+				return err
+			}
+		}
+		s.after = func() { m.release(true) }
+		start(s.op.c.aio)
+		return nil
+	})
+	return err
+}
+
+// Transact sends a request and receives the response with its body, whole
+// (nng_http_conn_transact). The connection stays open for another one, unless the
+// peer says otherwise. nng knows Content-Length and chunked bodies; of a body that
+// ends with the connection it returns nothing (defect CL7).
+//
+// req and res belong to C until Transact returns; they answer ErrBusy meanwhile.
+func (c *Conn) Transact(ctx context.Context, req *Request, res *Response) error {
+	// A transaction reads and writes, so it takes both turns.
+	if err := c.rd.take(ctx, c, "transact"); err != nil {
+		return err
+	}
+	if err := c.wr.take(ctx, c, "transact"); err != nil {
+		c.rd.give()
+		return err
+	}
+	giveBack := func(Errno) {
+		c.rd.give()
+		c.wr.give()
+	}
+	if c.rd.busy || len(c.rd.rest) > 0 {
+		giveBack(0)
+		return refuse("transact", "", ErrState, readPending)
+	}
+	t, err := newTransaction(req, res, giveBack)
+	if err != nil {
+		giveBack(0)
+		return err
+	}
+	c.inUse()
+	C.nng_http_conn_transact(c.c, req.req, res.res, t.op.c.aio)
+	err = t.wait(ctx, c.closing)
+	if errors.Is(err, ErrClosed) && !c.closed.Load() {
+		err = &OpError{Op: "transact", Err: ErrConnShut}
+	}
+	return err
+}

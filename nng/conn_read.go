@@ -1,0 +1,203 @@
+package nng
+
+import (
+	"context"
+	"io"
+)
+
+// #include "http_cgo.h"
+import "C"
+
+// maxRead bounds one read of C, and so the buffer a connection keeps.
+const maxRead = 64 << 10
+
+// A readSide is the reading half of a connection: whose turn it is, the one read
+// that may be in flight in C, and what it brought that nobody has taken yet.
+type readSide struct {
+	turn chan struct{} // holds a token while somebody uses what follows
+	op   *op           // made at the first use
+	buf  buffer        // C reads into it
+	rest []byte        // part of buf: arrived, not yet taken
+	busy bool          // a read is in flight
+	err  error         // what ended the stream; every later read gets it
+	// after is called once the operation in flight has completed.
+	after func()
+}
+
+// take waits for the caller's turn.
+func (s *readSide) take(ctx context.Context, c *Conn, op string) error {
+	select {
+	case s.turn <- struct{}{}:
+	case <-c.closing:
+		return closedError(op)
+	case <-ctx.Done():
+		return &OpError{Op: op, Err: contextErrno(ctx)}
+	}
+	if c.closed.Load() {
+		s.give()
+		return closedError(op)
+	}
+	return nil
+}
+
+func (s *readSide) give() { <-s.turn }
+
+// ready makes the aio at the first use. The turn is held.
+func (s *readSide) ready(c *Conn, op string) error {
+	if s.op == nil {
+		c.inUse()
+		o, rv := newOp(nil)
+		if rv != 0 {
+			return &OpError{Op: op, Err: rv}
+		}
+		s.op = o
+	}
+	return nil
+}
+
+// read is Conn.Read. A deadline leaves the read in flight, for the next caller.
+func (s *readSide) read(c *Conn, p []byte) (int, error) {
+	passed := c.readDeadline.passed()
+	select {
+	case s.turn <- struct{}{}:
+	case <-c.closing:
+		return 0, closedError("read")
+	case <-passed:
+		return 0, &OpError{Op: "read", Err: ErrTimedOut}
+	}
+	defer s.give()
+	for {
+		switch {
+		case c.closed.Load():
+			return 0, closedError("read")
+		case isOver(passed):
+			return 0, &OpError{Op: "read", Err: ErrTimedOut}
+		case len(s.rest) > 0:
+			n := copy(p, s.rest)
+			s.rest = s.rest[n:]
+			return n, nil
+		case s.err != nil:
+			return 0, s.err
+		}
+		if !s.busy {
+			if err := s.ready(c, "read"); err != nil {
+				return 0, err
+			}
+			n := min(len(p), maxRead)
+			if err := s.buf.reserve(n); err != 0 {
+				return 0, &OpError{Op: "read", Err: err}
+			}
+			s.busy = true
+			C.nngo_conn_read(c.c, s.op.c, s.buf.ptr(), C.size_t(n))
+		}
+		select {
+		case <-s.op.done:
+			s.collect(c, "read")
+			if s.err == nil {
+				s.rest = s.buf.mem[:s.op.count]
+			}
+		case <-c.closing:
+		case <-passed:
+			// The deadline may have been moved on while we slept.
+			passed = c.readDeadline.passed()
+		}
+	}
+}
+
+// collect notes the result of a read that has completed. The turn is held.
+func (s *readSide) collect(c *Conn, op string) {
+	s.busy = false
+	if s.after != nil {
+		s.after()
+		s.after = nil
+	}
+	switch e := s.op.result; e {
+	case 0:
+	case ErrConnShut:
+		s.err = io.EOF
+	case ErrConnRefused:
+		// Behind a TLS close_notify unpatched releases say this (defect CL23), and of a
+		// connect that was none (defect X4).
+		if s.err = io.EOF; !c.secure {
+			s.err = &OpError{Op: op, Err: e}
+		}
+	case ErrClosed:
+		// C has closed the connection because of something else. If a write has
+		// failed, as over TLS the first one with the handshake, that is why.
+		s.err = &OpError{Op: op, Err: c.wr.failure(ErrConnShut)}
+	default:
+		s.err = &OpError{Op: op, Err: connErrno(e)}
+	}
+}
+
+// readOp runs an operation of C that reads: start starts it, use takes what it
+// brought. A context that ends cancels it, and that closes the connection in C.
+func (c *Conn) readOp(ctx context.Context, op string, start func(*readSide) error, use func(*readSide)) error {
+	s := &c.rd
+	if err := s.take(ctx, c, op); err != nil {
+		return err
+	}
+	defer s.give()
+	if s.busy || len(s.rest) > 0 {
+		return refuse(op, "", ErrState, readPending)
+	}
+	if s.err != nil {
+		return s.err
+	}
+	if err := s.ready(c, op); err != nil {
+		return err
+	}
+	if err := start(s); err != nil {
+		return err
+	}
+	s.busy = true
+	select {
+	case <-s.op.done:
+	case <-c.closing:
+		return closedError(op) // teardown completes the operation
+	case <-ctx.Done():
+		s.op.cancel()
+		<-s.op.done // C completes a cancelled read at once
+	}
+	s.collect(c, op)
+	if s.err != nil {
+		if ctx.Err() != nil {
+			s.err = &OpError{Op: op, Err: ErrConnShut, Detail: "an operation was cancelled, which closes the connection"}
+			return &OpError{Op: op, Err: contextErrno(ctx)}
+		}
+		return s.err
+	}
+	if use != nil {
+		use(s)
+		s.shrink()
+	}
+	return nil
+}
+
+const readPending = "a Read that timed out is still waiting; Read its bytes first"
+
+// shrink gives back a buffer that one large operation has blown up.
+func (s *readSide) shrink() {
+	if len(s.buf.mem) > maxRead {
+		s.buf.free()
+	}
+}
+
+// pending says whether a read is in flight, or bytes wait that C no longer has.
+// The turn is held.
+func (s *readSide) pending() bool {
+	return s.busy || len(s.rest) > 0 || s.err != nil
+}
+
+// free releases the aio and the buffer. The turn is held for good.
+func (s *readSide) free() {
+	if s.after != nil {
+		s.after()
+		s.after = nil
+	}
+	if s.op != nil {
+		s.op.free()
+	}
+	s.buf.free()
+	s.rest = nil
+}

@@ -1,0 +1,35 @@
+package nng
+
+// LiveObjects tells how many C objects the package owns, by kind, and how many the
+// garbage collector has freed because Close was forgotten.
+func LiveObjects() map[string]int64 {
+	return map[string]int64{
+		"aios":                          live.ops.Load(),
+		"connections":                   live.conns.Load(),
+		"requests and responses":        live.messages.Load(),
+		"handlers":                      live.handlers.Load(),
+		"servers":                       live.servers.Load(),
+		"clients":                       live.clients.Load(),
+		"TLS configurations":            live.tls.Load(),
+		"buffers":                       live.buffers.Load(),
+		"WebSocket connections":         live.wsConns.Load(),
+		"WebSocket dialers":             live.wsDialers.Load(),
+		"WebSocket listeners":           live.wsListeners.Load(),
+		"left to the garbage collector": live.leaked.Load(),
+	}
+}
+
+// ForgiveLeaks sets the last of these counts back, for a test that leaks on purpose,
+// and returns it.
+func ForgiveLeaks() int64 { return live.leaked.Swap(0) }
+
+// Secrets are the keys and passwords that a configuration keeps, not copies of them.
+func Secrets(cfg *TLSConfig) (all [][]byte) {
+	_ = cfg.use("secrets", func(s *tlsSettings) error {
+		for _, x := range s.list {
+			all = append(all, x.secrets...)
+		}
+		return nil
+	})
+	return all
+}

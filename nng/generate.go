@@ -1,0 +1,3 @@
+package nng
+
+//go:generate go run ../internal/apitable

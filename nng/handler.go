@@ -1,0 +1,259 @@
+package nng
+
+import (
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+)
+
+// #include "http_cgo.h"
+import "C"
+
+// Handler answers requests for a path (nng_http_handler).
+//
+// A handler is made, set up, and added to a server; it cannot be changed while it is
+// on one. The server frees it when it is closed; a handler that is on no server is
+// freed with Close. All methods may be called concurrently.
+//
+// Errors of those that make a handler, for nng's own kinds, too: ErrInvalid (a path or a
+// name that C would misread), ErrNotSupported (a library without HTTP), ErrNoMemory. Of
+// those that change one: ErrBusy (it is on a server), ErrClosed, and the same.
+type Handler struct {
+	fn    HandlerFunc // nil for nng's own handlers
+	alloc func(path string, handle C.uintptr_t) (*C.nng_http_handler, C.int)
+
+	mu       sync.Mutex
+	path     string
+	c        *cHandler // nil when it must be made anew
+	server   *Server   // the server it is on
+	closed   bool
+	settings [settingKinds]func(*C.nng_http_handler) C.int
+
+	inline  atomic.Bool
+	ownBody atomic.Bool // the handler reads the body from the connection
+}
+
+// The settings of a handler, kept so that it can be made anew: C lets nobody change
+// a handler that has been on a server (defect S26), and one that was removed stays
+// in use by connections (defects S8 and S9).
+const (
+	settingMethod = iota
+	settingHost
+	settingBody
+	settingTree
+	settingKinds
+)
+
+// A cHandler is one nng_http_handler. It serves on one server at most: a Handler that
+// was removed gets another one.
+type cHandler struct {
+	h      *Handler
+	c      *C.nng_http_handler
+	handle uintptr
+	server atomic.Pointer[cServer] // where its requests are counted
+}
+
+// handlers finds the Go side of an nng_http_handler.
+var handlers registry[*cHandler]
+
+// free gives back a C handler that no server has.
+func (c *cHandler) free() {
+	C.nng_http_handler_free(c.c)
+	c.forget()
+}
+
+// forget ends the Go side of a C handler that its server frees.
+func (c *cHandler) forget() {
+	handlers.remove(c.handle)
+	live.handlers.Add(-1)
+}
+
+// init checks the path and makes the C handler, so that its errors come now.
+func (h *Handler) init(op, path string) (*Handler, error) {
+	if path != "" && path[0] != '/' || hasControl(path) || len(path) > maxHeaderValue {
+		return nil, refuse(op, strconv.Quote(short(path)), ErrInvalid, `a path starts with "/" and holds no control characters`)
+	}
+	h.path = path
+	if err := h.build(op); err != nil {
+		return nil, err
+	}
+	return h, nil
+}
+
+// build makes the C handler from the path and the settings, if there is none.
+func (h *Handler) build(op string) error {
+	if h.c != nil {
+		return nil
+	}
+	c := &cHandler{h: h}
+	c.handle = handlers.add(c)
+	live.handlers.Add(1)
+	var rv C.int
+	if c.c, rv = h.alloc(h.path, C.uintptr_t(c.handle)); rv != 0 {
+		c.forget()
+		return check(op, h.path, int(rv))
+	}
+	for _, apply := range h.settings {
+		if apply == nil {
+			continue
+		}
+		if rv := apply(c.c); rv != 0 {
+			c.free()
+			return check(op, h.path, int(rv))
+		}
+	}
+	h.c = c
+	return nil
+}
+
+// set changes a setting and makes the C handler anew with it: some settings of C do not
+// take back what was set before (defect S27).
+func (h *Handler) set(op string, kind int, apply func(*C.nng_http_handler) C.int) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if err := h.changeable(op); err != nil {
+		return err
+	}
+	old := h.settings[kind]
+	h.settings[kind] = apply
+	h.drop()
+	if err := h.build(op); err != nil {
+		h.settings[kind] = old
+		return err
+	}
+	return nil
+}
+
+func (h *Handler) changeable(op string) error {
+	switch {
+	case h.closed:
+		return closedError(op)
+	case h.server != nil:
+		return refuse(op, h.path, ErrBusy, "the handler is on a server; DelHandler first")
+	}
+	return nil
+}
+
+// SetMethod sets the method that the handler answers; "" means all of them
+// (nng_http_handler_set_method). HEAD comes with GET.
+func (h *Handler) SetMethod(method string) error {
+	if method != "" && !isToken(method) {
+		return refuse("handler set method", strconv.Quote(short(method)), ErrInvalid, "a method is a token, such as POST")
+	}
+	m := cstringOrNil(method)
+	return h.set("handler set method", settingMethod, func(c *C.nng_http_handler) C.int {
+		return C.nng_http_handler_set_method(c, m)
+	})
+}
+
+// SetHost makes the handler answer only requests with this Host header; "" means
+// any (nng_http_handler_set_host). Case does not matter. If host has a port, the
+// header must have it too.
+func (h *Handler) SetHost(host string) error {
+	if hasSpaceOrControl(host) || len(host) > maxToken {
+		return refuse("handler set host", strconv.Quote(short(host)), ErrInvalid, "a host is a name or an address, with a port if need be")
+	}
+	v := cstringOrNil(host)
+	return h.set("handler set host", settingHost, func(c *C.nng_http_handler) C.int {
+		return C.nng_http_handler_set_host(c, v)
+	})
+}
+
+// CollectBody says what happens to a request's body
+// (nng_http_handler_collect_body). With want, C reads a body of up to max bytes
+// before the handler is called, Request.Data returns it, and larger ones are refused
+// with 400; -1 means no limit. A body in chunks cannot be collected: C does not know
+// them, and the client gets 501. Both answers close the connection. Without want the
+// handler reads the body with Conn.Read, and must read all of it or make the response
+// say "Connection: close"; what it leaves C takes for the next request (defect P2).
+func (h *Handler) CollectBody(want bool, max int) error {
+	if max < -1 {
+		return refuse("handler collect body", strconv.Itoa(max), ErrInvalid, "the size is a number of bytes, or -1 for no limit")
+	}
+	size := C.size_t(max) // -1 becomes the largest size, which is C's "no limit"
+	err := h.set("handler collect body", settingBody, func(c *C.nng_http_handler) C.int {
+		return C.nng_http_handler_collect_body(c, C.bool(want), size)
+	})
+	if err == nil {
+		h.ownBody.Store(!want)
+	}
+	return err
+}
+
+// SetTree makes the handler answer for its path and all below it
+// (nng_http_handler_set_tree).
+func (h *Handler) SetTree() error {
+	return h.setTree("handler set tree", func(c *C.nng_http_handler) C.int { return C.nng_http_handler_set_tree(c) })
+}
+
+// SetTreeExclusive is SetTree, and lets no other handler be added below the path
+// (nng_http_handler_set_tree_exclusive).
+func (h *Handler) SetTreeExclusive() error {
+	return h.setTree("handler set tree exclusive", func(c *C.nng_http_handler) C.int { return C.nng_http_handler_set_tree_exclusive(c) })
+}
+
+func (h *Handler) setTree(op string, apply func(*C.nng_http_handler) C.int) error {
+	h.mu.Lock()
+	if strings.HasSuffix(h.path, "/") && len(h.path) > 1 && h.changeable(op) == nil {
+		// Behind a slash a tree would match nothing (defect P27).
+		h.path = trimSlash(h.path)
+	}
+	h.mu.Unlock()
+	return h.set(op, settingTree, apply)
+}
+
+// SetInline makes the function run on nng's own thread instead of a goroutine,
+// which saves two thread switches a request. It must never block, nor end its goroutine
+// (runtime.Goexit, t.FailNow): that would end the process. nng has two such
+// threads per CPU, 16 at most, for all its work. At any moment all but one of
+// them may run handlers; requests beyond that get goroutines after all.
+func (h *Handler) SetInline() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if err := h.changeable("handler set inline"); err != nil {
+		return err
+	}
+	h.inline.Store(true)
+	return nil
+}
+
+// Path returns the path that the handler answers.
+func (h *Handler) Path() string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.path
+}
+
+// Close frees a handler that is on no server (nng_http_handler_free). On one it
+// answers ErrBusy. Closing twice is harmless.
+func (h *Handler) Close() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.server != nil {
+		return refuse("handler close", h.path, ErrBusy, "the handler is on a server; DelHandler first, or close the server")
+	}
+	h.close()
+	return nil
+}
+
+func (h *Handler) close() {
+	h.closed = true
+	h.drop()
+}
+
+// drop frees the C handler, if there is one. It is on no server.
+func (h *Handler) drop() {
+	if h.c != nil {
+		h.c.free()
+		h.c = nil
+	}
+}
+
+// trimSlash takes slashes from the end of a path, but leaves "/".
+func trimSlash(path string) string {
+	if trimmed := strings.TrimRight(path, "/"); trimmed != "" {
+		return trimmed
+	}
+	return "/"
+}

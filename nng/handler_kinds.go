@@ -1,0 +1,118 @@
+package nng
+
+import (
+	"strconv"
+	"strings"
+	"unsafe"
+)
+
+// #include "http_cgo.h"
+import "C"
+
+// NewHandler makes a handler for GET and HEAD requests to a path, unescaped and
+// starting with "/" (nng_http_handler_alloc). C keeps an integer that stands for fn with it
+// (nng_http_handler_set_data, nng_http_handler_get_data). The body
+// of a request is collected up to 1 MiB before fn is called; see CollectBody.
+//
+// Errors: ErrInvalid, ErrNotSupported (a library without HTTP), ErrNoMemory.
+func NewHandler(path string, fn HandlerFunc) (*Handler, error) {
+	if fn == nil {
+		return nil, refuse("new handler", path, ErrInvalid, "the function is nil")
+	}
+	h := &Handler{fn: fn, alloc: func(path string, handle C.uintptr_t) (c *C.nng_http_handler, rv C.int) {
+		rv = C.nngo_handler_alloc(&c, cstring(path), handle)
+		return c, rv
+	}}
+	return h.init("new handler", path)
+}
+
+// NewFileHandler makes a handler that sends a file, read anew for each request, with
+// a type from nng's short list of file endings (nng_http_handler_alloc_file). A file
+// that cannot be read answers 404, 403 or 500. nng reads the file whole, and drops
+// the connection when it is empty (defect P14).
+func NewFileHandler(path, file string) (*Handler, error) {
+	if err := checkFileName("new file handler", file); err != nil {
+		return nil, err
+	}
+	f := cstring(file)
+	h := &Handler{alloc: func(path string, _ C.uintptr_t) (c *C.nng_http_handler, rv C.int) {
+		rv = C.nng_http_handler_alloc_file(&c, cstring(path), f)
+		return c, rv
+	}}
+	return h.init("new file handler", path)
+}
+
+// NewStaticHandler makes a handler that sends a copy of data
+// (nng_http_handler_alloc_static). An empty contentType means
+// "application/octet-stream".
+func NewStaticHandler(path string, data []byte, contentType string) (*Handler, error) {
+	if contentType == "" {
+		contentType = "application/octet-stream" // C would crash (defect S19)
+	}
+	if err := checkHeader("new static handler", "Content-Type", contentType); err != nil {
+		return nil, err
+	}
+	if err := checkData("new static handler", len(data)); err != nil {
+		return nil, err
+	}
+	data = append(make([]byte, 0, len(data)+1), data...) // +1: never nil
+	t := cstring(contentType)
+	h := &Handler{alloc: func(path string, _ C.uintptr_t) (c *C.nng_http_handler, rv C.int) {
+		rv = C.nng_http_handler_alloc_static(&c, cstring(path),
+			unsafe.Pointer(unsafe.SliceData(data)), C.size_t(len(data)), t)
+		return c, rv
+	}}
+	return h.init("new static handler", path)
+}
+
+// NewRedirectHandler makes a handler that redirects all methods to a URL, with a
+// status from 300 to 399 or 0, which means 301 (nng_http_handler_alloc_redirect).
+// With SetTree the rest of the path and the query are appended.
+//
+// WARNING: on the path "/" a tree redirect to a location without a slash at its end
+// lets the client choose what follows, even in the host name (defect P26).
+func NewRedirectHandler(path string, status int, location string) (*Handler, error) {
+	switch {
+	case status == 0:
+		status = 301 // the header promises it, the code does it in the wrong place
+	case status < 300 || status > 399:
+		return nil, refuse("new redirect handler", strconv.Itoa(status), ErrInvalid, "a redirect has a status from 300 to 399")
+	}
+	if location == "" || hasSpaceOrControl(location) || len(location) > maxHeaderValue {
+		return nil, refuse("new redirect handler", strconv.Quote(short(location)), ErrInvalid, "the location is an escaped URL")
+	}
+	l := cstring(location)
+	h := &Handler{alloc: func(path string, _ C.uintptr_t) (c *C.nng_http_handler, rv C.int) {
+		rv = C.nng_http_handler_alloc_redirect(&c, cstring(path), C.uint16_t(status), l)
+		return c, rv
+	}}
+	return h.init("new redirect handler", path)
+}
+
+// NewDirectoryHandler makes a handler that sends the files below a directory
+// (nng_http_handler_alloc_directory), exclusively for its tree.
+//
+// WARNING: releases of nng before the mend of defect P24 follow ".." out of the
+// directory. Use it for trusted clients only; for others use a handler function
+// and os.Root.
+func NewDirectoryHandler(path, dir string) (*Handler, error) {
+	if err := checkFileName("new directory handler", dir); err != nil {
+		return nil, err
+	}
+	if path != "" {
+		path = trimSlash(path) // behind a slash a tree would match nothing (P27)
+	}
+	d := cstring(dir)
+	h := &Handler{alloc: func(path string, _ C.uintptr_t) (c *C.nng_http_handler, rv C.int) {
+		rv = C.nng_http_handler_alloc_directory(&c, cstring(path), d)
+		return c, rv
+	}}
+	return h.init("new directory handler", path)
+}
+
+func checkFileName(op, name string) error {
+	if name == "" || strings.IndexByte(name, 0) >= 0 {
+		return refuse(op, strconv.Quote(short(name)), ErrInvalid, "the file name is empty or holds a NUL")
+	}
+	return nil
+}

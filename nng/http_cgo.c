@@ -1,0 +1,609 @@
+// The callback contract.
+//
+// nng calls back on threads of its own (a pool of "nng:task" threads). There
+// are three callbacks; they pass only integers and C pointers on to Go:
+//
+//   op_done     an aio of ours has completed. Thread: an nng task thread.
+//               Locks held by nng: none. The op stays owned by Go; it is not
+//               freed before this callback has returned (nng_aio_free waits).
+//               Errors travel as the aio's result.
+//
+//   handler_cb  a request has arrived. Thread: an nng task thread. Locks: none.
+//               req and conn are borrowed until one of the nngo_call functions
+//               is called (or owned by Go from nng_http_hijack on). Go must call
+//               one of them exactly once, from any thread; after that it touches
+//               neither the aio nor req nor conn. Errors travel as an HTTP
+//               response, or as the aio's result, upon which nng drops the
+//               connection.
+//
+//   reply_done  a response has been written. Thread: an nng task thread. Locks:
+//               none. It stays in C, but for the last one when a server drains:
+//               then Go is told (nngoServerIdle).
+//
+// Go never runs user code inside op_done, and inside handler_cb only for
+// handlers that asked for it (Handler.SetInline). The exported Go functions
+// recover from panics, so none unwinds through C.
+
+#include "http_cgo.h"
+
+#include <pthread.h>
+#include <string.h>
+#include <strings.h>
+
+#if defined(__has_include)
+#if __has_include(<nnghttp_build.h>)
+#include <nnghttp_build.h>
+#endif
+#endif
+
+// Written in Go (callbacks.go).
+extern void nngoOpDone(uintptr_t, int, size_t, void *);
+extern void nngoHandle(
+    uintptr_t, nng_aio *, nng_http_req *, nng_http_conn *);
+extern void nngoServerIdle(uintptr_t);
+
+static void
+op_done(void *arg)
+{
+	nngo_op *op = arg;
+
+	nngoOpDone(op->handle, nng_aio_result(op->aio),
+	    nng_aio_count(op->aio), nng_aio_get_output(op->aio, 0));
+}
+
+int
+nngo_op_alloc(nngo_op **opp, uintptr_t handle)
+{
+	nngo_op *op;
+	int      rv;
+
+	if ((op = nng_alloc(sizeof(*op))) == NULL) {
+		return (NNG_ENOMEM);
+	}
+	op->handle = handle;
+	if ((rv = nng_aio_alloc(&op->aio, op_done, op)) != 0) {
+		nng_free(op, sizeof(*op));
+		return (rv);
+	}
+	*opp = op;
+	return (0);
+}
+
+// nngo_op_stop cancels what is in flight and waits for its callback.
+void
+nngo_op_stop(nngo_op *op)
+{
+	nng_aio_stop(op->aio);
+}
+
+void
+nngo_op_free(nngo_op *op)
+{
+	nng_aio_free(op->aio);
+	nng_free(op, sizeof(*op));
+}
+
+static void
+op_set_iov(nngo_op *op, void *buf, size_t len)
+{
+	nng_iov iov = { .iov_buf = buf, .iov_len = len };
+
+	// One entry always fits, so this cannot fail.
+	(void) nng_aio_set_iov(op->aio, 1, &iov);
+}
+
+void
+nngo_conn_read(nng_http_conn *conn, nngo_op *op, void *buf, size_t len)
+{
+	op_set_iov(op, buf, len);
+	nng_http_conn_read(conn, op->aio);
+}
+
+void
+nngo_conn_read_all(nng_http_conn *conn, nngo_op *op, void *buf, size_t len)
+{
+	op_set_iov(op, buf, len);
+	nng_http_conn_read_all(conn, op->aio);
+}
+
+void
+nngo_conn_write(nng_http_conn *conn, nngo_op *op, void *buf, size_t len)
+{
+	op_set_iov(op, buf, len);
+	nng_http_conn_write(conn, op->aio);
+}
+
+void
+nngo_conn_write_all(nng_http_conn *conn, nngo_op *op, void *buf, size_t len)
+{
+	op_set_iov(op, buf, len);
+	nng_http_conn_write_all(conn, op->aio);
+}
+
+// The public API of 1.x does not tell the addresses of a connection. Static libraries
+// contain a function that does; shared ones hide it. Bound weakly it is NULL where it
+// is missing.
+extern int nni_http_conn_getopt(nng_http_conn *, const char *, void *, size_t *,
+    int) __attribute__((weak));
+
+// The value of NNI_TYPE_SOCKADDR, the same in every 1.x release.
+#define TYPE_SOCKADDR 9
+
+int
+nngo_conn_addr(nng_http_conn *conn, bool remote, nng_sockaddr *sa)
+{
+	size_t sz = sizeof(*sa);
+
+	memset(sa, 0, sizeof(*sa));
+	if (nni_http_conn_getopt == NULL) {
+		return (NNG_ENOTSUP);
+	}
+	return (nni_http_conn_getopt(conn,
+	    remote ? NNG_OPT_REMADDR : NNG_OPT_LOCADDR, sa, &sz,
+	    TYPE_SOCKADDR));
+}
+
+// Nor does it list the headers of a message. Both kinds of message start with that
+// list, the same in every 1.x release. headers_known makes sure of it once, with a
+// message of ours; where something else is found headers cannot be listed.
+typedef struct list_node {
+	struct list_node *next;
+	struct list_node *prev;
+} list_node;
+
+typedef struct {
+	list_node head;
+	size_t    offset; // of the node in an entry
+} list;
+
+typedef struct {
+	char     *name;
+	char     *value;
+	list_node node;
+} header;
+
+#define NODE_HEADER(n) ((header *) (void *) ((char *) (n) - offsetof(header, node)))
+
+static bool           headers_known;
+static pthread_once_t headers_once = PTHREAD_ONCE_INIT;
+
+static bool
+header_is(list_node *n, const char *name, const char *value)
+{
+	return ((strcmp(NODE_HEADER(n)->name, name) == 0) &&
+	    (strcmp(NODE_HEADER(n)->value, value) == 0));
+}
+
+static void
+headers_check(void)
+{
+	nng_http_res *res;
+	list         *l;
+	list_node    *n;
+
+	if (nng_http_res_alloc(&res) != 0) {
+		return;
+	}
+	l = (void *) res;
+	if ((nng_http_res_set_header(res, "A", "1") == 0) &&
+	    (nng_http_res_set_header(res, "Bb", "") == 0) &&
+	    (l->offset == offsetof(header, node))) {
+		n = l->head.next;
+		headers_known = (n != &l->head) && (n->prev == &l->head) &&
+		    header_is(n, "A", "1") && ((n = n->next) != &l->head) &&
+		    header_is(n, "Bb", "") && (n->next == &l->head) &&
+		    (l->head.prev == n);
+	}
+	nng_http_res_free(res);
+}
+
+// A pack takes strings one behind the other, with the NUL of each, as far as there is
+// room. size counts all of them.
+typedef struct {
+	char  *buf;
+	size_t cap;
+	size_t size;
+} pack;
+
+static void
+pack_string(pack *p, const char *s)
+{
+	size_t len = ((s == NULL) ? 0 : strlen(s)) + 1;
+
+	if ((p->size <= p->cap) && (len <= p->cap - p->size)) {
+		memcpy(p->buf + p->size, ((s == NULL) ? "" : s), len);
+	}
+	p->size += len;
+}
+
+static bool
+pack_headers(pack *p, void *message)
+{
+	list *l = message;
+
+	(void) pthread_once(&headers_once, headers_check);
+	if (!headers_known) {
+		return (false);
+	}
+	for (list_node *n = l->head.next; n != &l->head; n = n->next) {
+		pack_string(p, NODE_HEADER(n)->name);
+		pack_string(p, NODE_HEADER(n)->value);
+	}
+	return (true);
+}
+
+size_t
+nngo_req_head(nng_http_req *req, char *buf, size_t cap)
+{
+	pack p = { .buf = buf, .cap = cap };
+
+	pack_string(&p, nng_http_req_get_method(req));
+	pack_string(&p, nng_http_req_get_uri(req));
+	pack_string(&p, nng_http_req_get_version(req));
+	return (pack_headers(&p, req) ? p.size : 0);
+}
+
+size_t
+nngo_res_head(nng_http_res *res, char *buf, size_t cap)
+{
+	pack p = { .buf = buf, .cap = cap };
+
+	pack_string(&p, nng_http_res_get_version(res));
+	pack_string(&p, nng_http_res_get_reason(res));
+	return (pack_headers(&p, res) ? p.size : 0);
+}
+
+static void
+handler_cb(nng_aio *aio)
+{
+	nng_http_req     *req  = nng_aio_get_input(aio, 0);
+	nng_http_handler *h    = nng_aio_get_input(aio, 1);
+	nng_http_conn    *conn = nng_aio_get_input(aio, 2);
+
+	nngoHandle((uintptr_t) nng_http_handler_get_data(h), aio, req, conn);
+}
+
+int
+nngo_handler_alloc(nng_http_handler **hp, const char *path, uintptr_t handle)
+{
+	nng_http_handler *h;
+	int               rv;
+
+	if ((rv = nng_http_handler_alloc(&h, path, handler_cb)) != 0) {
+		return (rv);
+	}
+	// No destructor: nng does not promise to run it (defect S13).
+	if ((rv = nng_http_handler_set_data(h, (void *) handle, NULL)) != 0) {
+		nng_http_handler_free(h);
+		return (rv);
+	}
+	*hp = h;
+	return (0);
+}
+
+static bool
+contains_word(const char *s, const char *word)
+{
+	size_t len = strlen(word);
+
+	for (; *s != '\0'; s++) {
+		if (strncasecmp(s, word, len) == 0) {
+			return (true);
+		}
+	}
+	return (false);
+}
+
+// An nngo_reply is a response on its way to the client. nng's server would write it
+// too, from the output of the handler's aio, but would not tell when it has: a stop
+// would cut replies off. So they are written here, and counted until they are out.
+struct nngo_reply {
+	nngo_reply   *next;
+	nngo_reply   *prev;
+	nngo_server  *srv;
+	nng_aio      *tx;   // writes the response
+	nng_aio      *call; // the handler's, finished behind that
+	nng_http_res *res;
+	bool          close;
+};
+
+static void
+server_lock(nngo_server *srv)
+{
+	(void) pthread_mutex_lock(&srv->mtx);
+}
+
+static void
+server_unlock(nngo_server *srv)
+{
+	(void) pthread_mutex_unlock(&srv->mtx);
+}
+
+int
+nngo_server_alloc(nngo_server **sp, nng_http_server *server, uintptr_t handle)
+{
+	nngo_server *srv;
+
+	if ((srv = nng_alloc(sizeof(*srv))) == NULL) {
+		return (NNG_ENOMEM);
+	}
+	memset(srv, 0, sizeof(*srv));
+	(void) pthread_mutex_init(&srv->mtx, NULL);
+	srv->server = server;
+	srv->handle = handle;
+	*sp         = srv;
+	return (0);
+}
+
+// nngo_server_free frees what replies have left. No call may be running.
+void
+nngo_server_free(nngo_server *srv)
+{
+	nngo_reply *r;
+
+	while ((r = srv->spare) != NULL) {
+		srv->spare = r->next;
+		nng_aio_free(r->tx);
+		nng_free(r, sizeof(*r));
+	}
+	(void) pthread_mutex_destroy(&srv->mtx);
+	nng_free(srv, sizeof(*srv));
+}
+
+static void
+abort_replies(nngo_server *srv)
+{
+	server_lock(srv);
+	for (nngo_reply *r = srv->active; r != NULL; r = r->next) {
+		nng_aio_cancel(r->tx);
+	}
+	server_unlock(srv);
+}
+
+// nngo_server_abort makes the replies that are on their way fail, and those to come.
+void
+nngo_server_abort(nngo_server *srv)
+{
+	__atomic_store_n(&srv->aborted, 1, __ATOMIC_SEQ_CST);
+	abort_replies(srv);
+}
+
+// server_leave takes one from the count. Then srv may be gone at once, so nothing of
+// it is read behind that.
+static void
+server_leave(nngo_server *srv)
+{
+	uintptr_t handle = srv->handle;
+
+	if (__atomic_sub_fetch(&srv->running, 1, __ATOMIC_SEQ_CST) ==
+	    NNGO_DRAINING) {
+		nngoServerIdle(handle);
+	}
+}
+
+// nngo_call_end completes a handler: with 0 the server goes on with the next
+// request, else it drops the connection. srv may be NULL for a call that was never
+// counted.
+void
+nngo_call_end(nngo_server *srv, nng_aio *call, int rv)
+{
+	(void) nng_aio_set_output(call, 0, NULL);
+	nng_aio_finish(call, rv);
+	if (srv != NULL) {
+		server_leave(srv);
+	}
+}
+
+// reply_done is called on an nng task thread when a response is out or failed.
+static void
+reply_done(void *arg)
+{
+	nngo_reply  *r    = arg;
+	nngo_server *srv  = r->srv;
+	nng_aio     *call = r->call;
+	int          rv   = nng_aio_result(r->tx);
+
+	if ((rv == 0) && r->close) {
+		rv = NNG_ECLOSED;
+	}
+	nng_http_res_free(r->res);
+	server_lock(srv);
+	if (r->prev != NULL) {
+		r->prev->next = r->next;
+	} else {
+		srv->active = r->next;
+	}
+	if (r->next != NULL) {
+		r->next->prev = r->prev;
+	}
+	r->next    = srv->spare;
+	srv->spare = r;
+	server_unlock(srv);
+	nngo_call_end(srv, call, rv);
+}
+
+// reply_alloc takes a spare reply or makes one, and notes it as active.
+static nngo_reply *
+reply_alloc(nngo_server *srv)
+{
+	nngo_reply *r;
+
+	server_lock(srv);
+	if ((r = srv->spare) != NULL) {
+		srv->spare = r->next;
+	} else if ((r = nng_alloc(sizeof(*r))) != NULL) {
+		if (nng_aio_alloc(&r->tx, reply_done, r) != 0) {
+			nng_free(r, sizeof(*r));
+			r = NULL;
+		}
+	}
+	if (r != NULL) {
+		r->srv  = srv;
+		r->prev = NULL;
+		r->next = srv->active;
+		if (r->next != NULL) {
+			r->next->prev = r;
+		}
+		srv->active = r;
+	}
+	server_unlock(srv);
+	return (r);
+}
+
+// says_close reports whether a message asks for the connection to be closed.
+static bool
+says_close(const char *connection)
+{
+	return ((connection != NULL) && contains_word(connection, "close"));
+}
+
+// frame_response gives a response the framing that keep-alive needs. nng sends
+// what it is given: a response without Content-Length leaves the client waiting
+// (P13), a body behind 1xx, 204 or 304 is taken for the next response (P12).
+static int
+frame_response(nng_http_req *req, nng_http_res *res)
+{
+	uint16_t status = nng_http_res_get_status(res);
+	void    *data;
+	size_t   size;
+	int      rv;
+
+	nng_http_res_get_data(res, &data, &size);
+	if ((status < 200) || (status == NNG_HTTP_STATUS_NO_CONTENT) ||
+	    (status == NNG_HTTP_STATUS_NOT_MODIFIED)) {
+		if (size != 0) {
+			if ((rv = nng_http_res_set_data(res, NULL, 0)) != 0) {
+				return (rv);
+			}
+			(void) nng_http_res_del_header(res, "Content-Length");
+		}
+		return (0);
+	}
+	if (size == 0) {
+		if ((nng_http_res_get_header(res, "Content-Length") != NULL) ||
+		    (nng_http_res_get_header(res, "Transfer-Encoding") !=
+		        NULL)) {
+			return (0); // the handler knows what it does, as for HEAD
+		}
+		return (nng_http_res_set_data(res, NULL, 0));
+	}
+	if (strcmp(nng_http_req_get_method(req), "HEAD") == 0) {
+		// A size without data keeps Content-Length and sends no body.
+		return (nng_http_res_set_data(res, NULL, size));
+	}
+	return (0);
+}
+
+// nngo_call_reply sends a response, which it frees, and completes the handler. An
+// error response gets the server's page for its status, if there is one.
+void
+nngo_call_reply(nngo_server *srv, nng_aio *call, nng_http_res *res,
+    bool is_error, bool close)
+{
+	nng_http_req  *req  = nng_aio_get_input(call, 0);
+	nng_http_conn *conn = nng_aio_get_input(call, 2);
+	nngo_reply    *r;
+	int            rv = 0;
+
+	close = close || says_close(nng_http_res_get_header(res, "Connection")) ||
+	    says_close(nng_http_req_get_header(req, "Connection")) ||
+	    (strcmp(nng_http_req_get_version(req), "HTTP/1.1") != 0) ||
+	    ((__atomic_load_n(&srv->running, __ATOMIC_SEQ_CST) &
+	         NNGO_DRAINING) != 0);
+
+	if (is_error) {
+		rv = nng_http_server_res_error(srv->server, res);
+	}
+	if (rv == 0) {
+		rv = frame_response(req, res);
+	}
+	if ((rv == 0) && close) {
+		rv = nng_http_res_set_header(res, "Connection", "close");
+	}
+	if ((rv == 0) && ((r = reply_alloc(srv)) == NULL)) {
+		rv = NNG_ENOMEM;
+	}
+	if (rv != 0) {
+		nng_http_res_free(res);
+		nngo_call_end(srv, call, rv);
+		return;
+	}
+	r->call  = call;
+	r->res   = res;
+	r->close = close;
+	// The reply can be out before the next line, and the server gone with it: so
+	// count ourselves too. An abort that came before C knew of the write has had
+	// no effect on it.
+	(void) __atomic_add_fetch(&srv->running, 1, __ATOMIC_SEQ_CST);
+	nng_http_conn_write_res(conn, res, r->tx);
+	if (__atomic_load_n(&srv->aborted, __ATOMIC_SEQ_CST)) {
+		abort_replies(srv);
+	}
+	server_leave(srv);
+}
+
+// nngo_call_error sends nng's own error page and closes the connection.
+void
+nngo_call_error(nngo_server *srv, nng_aio *call, uint16_t status)
+{
+	nng_http_res *res;
+	int           rv;
+
+	if ((rv = nng_http_res_alloc_error(&res, status)) != 0) {
+		nngo_call_end(srv, call, rv);
+		return;
+	}
+	if (status == NNG_HTTP_STATUS_SERVICE_UNAVAILABLE) {
+		// The server is stopping; its successor may be there soon. A hint
+		// only, so it does not matter if it cannot be given.
+		(void) nng_http_res_set_header(res, "Retry-After", "1");
+	}
+	nngo_call_reply(srv, call, res, true, true);
+}
+
+bool
+nngo_req_has_te(nng_http_req *req)
+{
+	return (nng_http_req_get_header(req, "Transfer-Encoding") != NULL);
+}
+
+// tls.h declares these for every build, but libraries with TLS contain only the
+// first, and libraries without only the others.
+extern void nng_tls_config_hold(nng_tls_config *) __attribute__((weak));
+extern int nng_tls_config_key(nng_tls_config *, const uint8_t *, size_t)
+    __attribute__((weak));
+extern int nng_tls_config_pass(nng_tls_config *, const char *)
+    __attribute__((weak));
+
+void
+nngo_tls_config_hold(nng_tls_config *cfg)
+{
+	if (nng_tls_config_hold != NULL) {
+		nng_tls_config_hold(cfg);
+	}
+}
+
+int
+nngo_tls_config_key(nng_tls_config *cfg, const uint8_t *key, size_t len)
+{
+	return (nng_tls_config_key == NULL
+	        ? NNG_ENOTSUP
+	        : nng_tls_config_key(cfg, key, len));
+}
+
+int
+nngo_tls_config_pass(nng_tls_config *cfg, const char *pass)
+{
+	return (nng_tls_config_pass == NULL ? NNG_ENOTSUP
+	                                    : nng_tls_config_pass(cfg, pass));
+}
+
+const char *
+nngo_patch_names(void)
+{
+#ifdef NNGHTTP_NNG_PATCH_NAMES
+	return (NNGHTTP_NNG_PATCH_NAMES);
+#else
+	return ("");
+#endif
+}

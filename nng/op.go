@@ -1,0 +1,103 @@
+package nng
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+	"unsafe"
+)
+
+// #include "http_cgo.h"
+import "C"
+
+// ops finds the Go side of an nngo_op.
+var ops registry[*op]
+
+// live counts C objects that Go owns, by kind; tests compare it before and after.
+var live struct {
+	ops, conns, messages, handlers, servers, clients, tls, buffers atomic.Int64
+	wsConns, wsDialers, wsListeners                                atomic.Int64
+
+	leaked atomic.Int64 // freed by the garbage collector because Close was forgotten
+}
+
+// cancelGrace is how long a cancelled operation may take to complete. nng answers
+// at once, but releases before 1.12 can lose a cancellation (defect CL16).
+const cancelGrace = 2 * time.Second
+
+// An op is one nng_aio with a Go side. It carries one operation at a time.
+//
+// Life of an operation: begin, then one C call that starts it, then wait. The
+// completion callback arrives exactly once, on an nng thread.
+type op struct {
+	c      *C.nngo_op
+	handle uintptr
+	done   chan struct{} // one token per completion
+	notify func(*op)     // called instead of done when set; runs on an nng thread
+
+	// Written by the callback before the token is sent.
+	result Errno
+	count  int
+	output unsafe.Pointer // nng_aio_get_output(aio, 0)
+}
+
+func newOp(notify func(*op)) (*op, Errno) {
+	o := &op{done: make(chan struct{}, 1), notify: notify}
+	o.handle = ops.add(o)
+	if rv := C.nngo_op_alloc(&o.c, C.uintptr_t(o.handle)); rv != 0 {
+		ops.remove(o.handle)
+		return nil, Errno(rv)
+	}
+	live.ops.Add(1)
+	return o, 0
+}
+
+// complete is called by C when the operation has ended.
+func (o *op) complete(result Errno, count int, output unsafe.Pointer) {
+	o.result, o.count, o.output = result, count, output
+	if o.notify != nil {
+		o.notify(o)
+		return
+	}
+	o.done <- struct{}{}
+}
+
+// cancel asks nng to end the operation (nng_aio_cancel). It still completes.
+func (o *op) cancel() { C.nng_aio_cancel(o.c.aio) }
+
+// wait returns when the operation has completed. When ctx ends or closing closes
+// first (nil never does), the operation is cancelled and its completion awaited, so
+// that nng has let go of all it was given. ok is false if nng lost the
+// cancellation: then the operation goes on, and what it uses must be kept until a
+// token comes.
+func (o *op) wait(ctx context.Context, closing <-chan struct{}) (result Errno, ok bool) {
+	var why Errno
+	select {
+	case <-o.done:
+		return o.result, true
+	case <-ctx.Done():
+		why = contextErrno(ctx)
+	case <-closing:
+		why = ErrClosed
+	}
+	o.cancel()
+	grace := time.NewTimer(cancelGrace)
+	defer grace.Stop()
+	select {
+	case <-o.done:
+		if o.result != 0 {
+			return why, true
+		}
+		return 0, true
+	case <-grace.C:
+		return why, false
+	}
+}
+
+// free releases the aio. It waits for a callback that is running (nng_aio_free),
+// so it must not be called from one.
+func (o *op) free() {
+	C.nngo_op_free(o.c)
+	ops.remove(o.handle)
+	live.ops.Add(-1)
+}

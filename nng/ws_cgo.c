@@ -1,0 +1,63 @@
+#include "ws_cgo.h"
+
+#include <string.h>
+
+bool
+nngo_ws_closed(nng_stream *s)
+{
+	bool b;
+
+	// Every option is refused once the stream is closed; this one exists.
+	return (nng_stream_get_bool(s, NNG_OPT_WS_RECV_TEXT, &b) ==
+	    NNG_ECLOSED);
+}
+
+int
+nngo_ws_send(nng_stream *s, nngo_op *op, const void *data, size_t len)
+{
+	nng_msg *msg;
+	int      rv;
+
+	if ((rv = nng_msg_alloc(&msg, len)) != 0) {
+		return (rv);
+	}
+	if (len != 0) {
+		memcpy(nng_msg_body(msg), data, len);
+	}
+	nng_aio_set_msg(op->aio, msg);
+	nng_stream_send(s, op->aio);
+	return (0);
+}
+
+void
+nngo_ws_sent(nngo_op *op)
+{
+	nng_msg *msg;
+
+	// nng frees what it has sent, and leaves the rest to us.
+	if ((msg = nng_aio_get_msg(op->aio)) != NULL) {
+		nng_aio_set_msg(op->aio, NULL);
+		nng_msg_free(msg);
+	}
+}
+
+void
+nngo_ws_recv(nng_stream *s, nngo_op *op)
+{
+	nng_aio_set_msg(op->aio, NULL);
+	nng_stream_recv(s, op->aio);
+	// A receive that begins on a closed stream would never end. One that is cut
+	// short by the close ends by itself, and so has one that found a message.
+	if (nngo_ws_closed(s)) {
+		nng_aio_cancel(op->aio);
+	}
+}
+
+nng_msg *
+nngo_ws_received(nngo_op *op)
+{
+	nng_msg *msg = nng_aio_get_msg(op->aio);
+
+	nng_aio_set_msg(op->aio, NULL);
+	return (msg);
+}
