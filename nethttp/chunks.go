@@ -1,0 +1,138 @@
+package nethttp
+
+import (
+	"errors"
+	"io"
+)
+
+// A chunkSource passes on the bytes of a chunked body (RFC 9112, section 7.1) up to its
+// end and none behind it: those belong to the next request, which nng is to read. It
+// follows the framing to know how many bytes the body still has at the least, and asks
+// for no more. It does not judge the framing; the reader on top of it does.
+type chunkSource struct {
+	r       io.Reader
+	state   chunkState
+	size    uint64 // of the chunk, or what is left of it
+	trailer int    // bytes of the trailer section so far
+}
+
+type chunkState int
+
+const (
+	chunkStart     chunkState = iota // before the first digit of a size
+	chunkSize                        // in the digits
+	chunkExtension                   // behind them, up to the line feed
+	chunkData
+	chunkEnd        // between the data and the line feed behind it
+	chunkLine       // at the start of a line of the trailer section
+	chunkTrailer    // inside such a line
+	chunkLastReturn // behind the carriage return of the empty line
+	chunkDone
+)
+
+// lastChunk is the length of the shortest end of a body: "0\r\n\r\n".
+const lastChunk = 5
+
+// maxTrailer bounds the trailer section, as net/http does.
+const maxTrailer = 4 << 10
+
+var errLongTrailer = errors.New("nethttp: the trailer section is too long")
+
+func (s *chunkSource) Read(p []byte) (int, error) {
+	switch {
+	case s.state == chunkDone:
+		return 0, io.EOF
+	case s.trailer > maxTrailer:
+		return 0, errLongTrailer
+	}
+	if least := s.least(); uint64(len(p)) > least {
+		p = p[:least]
+	}
+	n, err := s.r.Read(p)
+	s.follow(p[:n])
+	return n, err
+}
+
+// least returns how many bytes the body still has, at the least.
+func (s *chunkSource) least() uint64 {
+	switch s.state {
+	case chunkStart:
+		return lastChunk
+	case chunkSize, chunkExtension:
+		if s.size == 0 {
+			return 1 + 2 // a line feed, an empty line
+		}
+		return 1 + s.size + 2 + lastChunk
+	case chunkData:
+		return s.size + 2 + lastChunk
+	case chunkEnd:
+		return 1 + lastChunk
+	}
+	return 1 // trailers are short and seldom
+}
+
+// maxChunk keeps sums of sizes from overflowing; no such chunk ever ends.
+const maxChunk = 1 << 62
+
+func (s *chunkSource) follow(p []byte) {
+	for len(p) > 0 {
+		c := p[0]
+		switch s.state {
+		case chunkStart, chunkSize:
+			if digit, ok := hexDigit(c); ok {
+				s.size = min(s.size<<4|digit, maxChunk)
+				s.state = chunkSize
+				break
+			}
+			s.state = chunkExtension
+			fallthrough
+		case chunkExtension:
+			if c == '\n' {
+				s.state = chunkData
+				if s.size == 0 {
+					s.state = chunkLine
+				}
+			}
+		case chunkData:
+			n := min(uint64(len(p)), s.size)
+			p = p[n:]
+			if s.size -= n; s.size == 0 {
+				s.state = chunkEnd
+			}
+			continue
+		case chunkEnd:
+			if c == '\n' {
+				s.state = chunkStart
+			}
+		case chunkLine, chunkTrailer, chunkLastReturn:
+			s.followTrailer(c)
+		}
+		p = p[1:]
+	}
+}
+
+func (s *chunkSource) followTrailer(c byte) {
+	s.trailer++
+	switch {
+	case c == '\n' && s.state == chunkTrailer:
+		s.state = chunkLine
+	case c == '\n':
+		s.state = chunkDone
+	case c == '\r' && s.state == chunkLine:
+		s.state = chunkLastReturn
+	default:
+		s.state = chunkTrailer
+	}
+}
+
+func hexDigit(c byte) (uint64, bool) {
+	switch {
+	case '0' <= c && c <= '9':
+		return uint64(c - '0'), true
+	case 'a' <= c && c <= 'f':
+		return uint64(c-'a') + 10, true
+	case 'A' <= c && c <= 'F':
+		return uint64(c-'A') + 10, true
+	}
+	return 0, false
+}

@@ -1,0 +1,152 @@
+package nethttp
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gonng/nnghttp/nng"
+)
+
+// Handler returns an nng handler that serves h: every path, method and host that no other
+// handler of the nng.Server takes. Add it with nng.Server.AddHandler; Server does that by
+// itself. h gets what net/http would give it: see the package comment for what differs.
+//
+// The request's body is read from the connection as h reads it, and what h writes goes
+// out as it comes. nng's own collecting of bodies is off. h runs in a goroutine of its
+// own for each request.
+//
+// Errors: those of nng.NewHandler.
+func Handler(h http.Handler) (*nng.Handler, error) {
+	return everything.handler(newAdapter(h, nil).serve)
+}
+
+// An adapter serves requests of nng with an http.Handler.
+type adapter struct {
+	h      http.Handler
+	server *Server      // nil for a bare Handler
+	std    *http.Server // for http.ServerContextKey
+}
+
+func newAdapter(h http.Handler, s *Server) *adapter {
+	return &adapter{h: h, server: s, std: &http.Server{Handler: h}}
+}
+
+// serve is the nng.HandlerFunc: one request from its head to the end of the reply.
+func (a *adapter) serve(ctx context.Context, conn *nng.Conn, creq *nng.Request) (*nng.Response, error) {
+	head, err := creq.Head()
+	if err != nil {
+		return nil, err
+	}
+	start := time.Now()
+	w := newResponse(a, conn, ctx)
+	defer w.release()
+	defer w.ctx.cancel()
+	err = readHead(w.req, head)
+	if err == nil {
+		err = a.admit(w, head)
+	}
+	if err != nil {
+		w.refuse(err)
+		a.observe(w, start)
+		w.linger(mayHaveBody(head))
+		return nil, nng.ErrAbortHandler // ends the connection, behind the reply
+	}
+	defer a.leave(w, start)
+	w.req.RemoteAddr = conn.RemoteAddr().String()
+	if conn.Secure() {
+		w.req.TLS = &tls.ConnectionState{HandshakeComplete: true}
+	}
+	if w.req.ContentLength != 0 {
+		w.body = newBody(w)
+		w.req.Body = w.body
+	}
+
+	defer w.abandon() // also when the handler ends its goroutine
+	aborted := w.call()
+	ahead := w.ctx.stopWatching()
+	switch {
+	case w.hijacked:
+		return nil, nil
+	case aborted:
+		w.stopContinue()
+		_ = w.out.Flush()
+		return nil, nng.ErrAbortHandler
+	}
+	w.finish()
+	if !a.keepAlive() {
+		_ = w.conn.Flush(ctx) // Shutdown waits for the handler, not for nng
+	}
+	if len(ahead) == 0 && w.reusable() {
+		return nil, nil
+	}
+	w.linger(w.bodyLeft())
+	return nil, nng.ErrAbortHandler
+}
+
+// call calls the http.Handler. A panic ends the connection, as with net/http.
+func (w *response) call() (aborted bool) {
+	defer func() {
+		if p := recover(); p != nil {
+			aborted = true
+			if p != http.ErrAbortHandler {
+				w.a.log().Error("nethttp: panic in a handler", "method", w.req.Method, "uri", w.req.RequestURI,
+					"remote", w.req.RemoteAddr, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			}
+		}
+	}()
+	if w.req.RequestURI == "*" && w.req.Method == http.MethodOptions {
+		return false // an empty 200, as from net/http
+	}
+	w.a.h.ServeHTTP(w, w.req)
+	return false
+}
+
+// admit decides whether a request is served now.
+func (a *adapter) admit(w *response, head nng.RequestHead) error {
+	proceed, err := expects(w.req)
+	if err != nil {
+		return err
+	}
+	w.expecting.Store(proceed)
+	if a.server != nil {
+		return a.server.admit(w, head)
+	}
+	return nil
+}
+
+// leave ends what admit has begun.
+func (a *adapter) leave(w *response, start time.Time) {
+	if a.server != nil {
+		a.server.leave(w, start)
+	}
+}
+
+func (a *adapter) observe(w *response, start time.Time) {
+	if a.server != nil {
+		a.server.observe(w, start)
+	}
+}
+
+func (a *adapter) keepAlive() bool { return a.server == nil || !a.server.closing.Load() }
+
+func (a *adapter) log() *slog.Logger {
+	if a.server != nil && a.server.ErrorLog != nil {
+		return a.server.ErrorLog
+	}
+	return slog.Default()
+}
+
+// mayHaveBody reports whether bytes behind the head may belong to the request.
+func mayHaveBody(head nng.RequestHead) bool {
+	return slices.ContainsFunc(head.Headers, func(f nng.HeaderField) bool {
+		name := strings.TrimSpace(f.Name)
+		return strings.EqualFold(name, "Content-Length") || strings.EqualFold(name, "Transfer-Encoding")
+	})
+}

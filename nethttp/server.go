@@ -1,0 +1,365 @@
+package nethttp
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gonng/nnghttp/nng"
+)
+
+// ListenAndServe serves h on the address of a URL such as "http://127.0.0.1:8080", until
+// it fails. It is http.ListenAndServe with libnng underneath. For https use a Server with
+// TLS; for a port that the system chooses nng.HoldServer, Server.Start and nng.Server.Addr.
+func ListenAndServe(url string, h http.Handler) error {
+	return (&Server{Handler: h}).ListenAndServe(url)
+}
+
+// A Server serves an http.Handler with nng's HTTP server. The zero value is a valid
+// configuration. Fields are not to be changed once it serves; methods may be called
+// concurrently.
+//
+// Of http.Server's limits those on heads and idle connections are missing: nng reads heads
+// by itself, and waits for ever (defect S16). Put a proxy in front where that matters.
+type Server struct {
+	// Handler serves what no handler of Handle takes; nil means http.DefaultServeMux.
+	Handler http.Handler
+
+	// TLS is needed for https.
+	TLS *nng.TLSConfig
+
+	// MaxInFlight bounds the requests that are being served; others get 503 and
+	// Retry-After. Hijacked connections do not count. 0 means no bound.
+	MaxInFlight int
+
+	// MaxHeaderBytes bounds the sum of all names and values in the head of a request;
+	// others get 431. 0 means http.DefaultMaxHeaderBytes. nng reads the head first, line by
+	// line, and has a bound of its own for a line.
+	MaxHeaderBytes int
+
+	// ReadTimeout bounds reading the body of a request, WriteTimeout everything from the
+	// call of the handler to the last byte of the response. 0 means no bound.
+	ReadTimeout  time.Duration
+	WriteTimeout time.Duration
+
+	// ErrorLog is told of panics and misuse; nil means slog.Default.
+	ErrorLog *slog.Logger
+
+	// Observe, if set, is called behind each request, also those that were refused, whose
+	// http.Request is not complete. It is meant for metrics and access logs.
+	Observe func(*http.Request, Observation)
+
+	closing atomic.Bool
+
+	mu         sync.Mutex
+	patterns   []route
+	serving    map[*nng.Server][]*nng.Handler // with our handlers on it
+	onShutdown []func()
+	stopped    chan struct{}          // closed when Shutdown or Close has ended
+	active     map[*response]struct{} // requests that are being served, but hijacked ones
+	idle       chan struct{}          // closed when there are none any more, once closing
+}
+
+type route struct {
+	pattern pattern
+	handler http.Handler
+}
+
+// An Observation tells how a request ended.
+type Observation struct {
+	Status   int           // of the response, 0 if none was sent
+	Written  int64         // bytes of the response's body
+	Duration time.Duration // from the head of the request until nng had the last byte of the response
+	Hijacked bool
+	InFlight int // other requests that are being served
+}
+
+// Handle registers a handler with nng for a pattern, "[METHOD ][HOST]/PATH"; a slash at the
+// end stands for everything below. nng prefers longer paths. Unlike the patterns of an
+// http.ServeMux, which can be the Handler, it is nng that tells them apart: it answers
+// another method with 405. Handlers made by nng.NewHandler go to the nng.Server; see Serve.
+// Handle panics if the pattern is not one, or comes too late.
+func (s *Server) Handle(pattern string, h http.Handler) {
+	p, err := parsePattern(pattern)
+	if err != nil {
+		panic(err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.serving != nil {
+		panic("nethttp: Handle(" + pattern + ") after Serve")
+	}
+	s.patterns = append(s.patterns, route{p, h})
+}
+
+// ListenAndServe holds an nng server for a URL, serves on it, and lets go of it. It returns
+// http.ErrServerClosed when Shutdown or Close has ended that, otherwise why it could not
+// start.
+//
+// Errors: those of nng.HoldServer, nng.Server.SetTLS, AddHandler and Start.
+func (s *Server) ListenAndServe(url string) error {
+	if s.TLS == nil && (strings.HasPrefix(url, "https") || strings.HasPrefix(url, "wss")) {
+		return errors.New("nethttp: " + url + " needs Server.TLS")
+	}
+	srv, err := nng.HoldServer(url)
+	if err != nil {
+		return err
+	}
+	defer srv.Close()
+	if s.TLS != nil {
+		if err := srv.SetTLS(s.TLS); err != nil {
+			return err
+		}
+	}
+	return s.Serve(srv)
+}
+
+// Serve is Start, and waits until Shutdown or Close has ended. Then it returns
+// http.ErrServerClosed.
+//
+// Errors: those of Start.
+func (s *Server) Serve(srv *nng.Server) error {
+	if err := s.Start(srv); err != nil {
+		return err
+	}
+	<-s.stopped
+	return http.ErrServerClosed
+}
+
+// Start serves on an nng server that the caller holds, and closes when Shutdown or Close
+// has ended. So nng's own handlers, and others, can be on it, too. Start adds its handlers,
+// starts the nng server if it is not started, and returns; Serve can follow to wait.
+// Several nng servers can be served at a time, such as one for http and one for https.
+//
+// Errors: http.ErrServerClosed after Shutdown or Close; those of nng.Server.AddHandler and
+// Start.
+func (s *Server) Start(srv *nng.Server) (err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing.Load() {
+		return http.ErrServerClosed
+	}
+	if _, ok := s.serving[srv]; ok {
+		return nil
+	}
+	h := s.Handler
+	if h == nil {
+		h = http.DefaultServeMux
+	}
+	var added []*nng.Handler
+	defer func() {
+		if err != nil {
+			for _, h := range added {
+				err = errors.Join(err, srv.DelHandler(h), h.Close())
+			}
+		}
+	}()
+	for _, r := range append(s.patterns[:len(s.patterns):len(s.patterns)], route{everything, h}) {
+		nh, err := r.pattern.handler(newAdapter(r.handler, s).serve)
+		if err != nil {
+			return err
+		}
+		if err := srv.AddHandler(nh); err != nil {
+			return errors.Join(err, nh.Close())
+		}
+		added = append(added, nh)
+	}
+	if _, err := srv.Addr(); err != nil { // not started yet
+		if err := srv.Start(); err != nil {
+			return err
+		}
+	}
+	if s.serving == nil {
+		s.serving = make(map[*nng.Server][]*nng.Handler)
+		s.stopped = make(chan struct{})
+	}
+	s.serving[srv] = added
+	return nil
+}
+
+// RegisterOnShutdown registers a function that Shutdown calls, in a goroutine of its own: to
+// end hijacked connections, which Shutdown leaves alone.
+func (s *Server) RegisterOnShutdown(f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.onShutdown = append(s.onShutdown, f)
+}
+
+// Shutdown stops the nng servers gently: new requests get 503, "Connection: close" and
+// Retry-After, those that are being served finish, and their connections end. Then our
+// handlers come off the nng servers, and Serve returns. Where others have the address
+// started, such as an nng.WSListener, they go on. Hijacked connections live on; their
+// handlers are not waited for.
+//
+// If ctx ends first, Shutdown ends the contexts of the requests, makes their reads and
+// writes fail, and returns the context's error.
+func (s *Server) Shutdown(ctx context.Context) error { return s.stop(ctx) }
+
+// Close stops the nng servers at once. Contexts of requests end, their connections are
+// closed, but for hijacked ones.
+func (s *Server) Close() error {
+	now, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := s.stop(now); !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+// stop stops all nng servers side by side and then lets Serve return. Further calls wait
+// for the same, with contexts of their own.
+func (s *Server) stop(ctx context.Context) error {
+	s.mu.Lock()
+	first := !s.closing.Swap(true)
+	serving, stopped := s.serving, s.stopped
+	if first {
+		s.idle = make(chan struct{})
+		if len(s.active) == 0 {
+			close(s.idle)
+		}
+		for _, f := range s.onShutdown {
+			go f()
+		}
+	}
+	s.mu.Unlock()
+	errs := make(chan error, len(serving))
+	for srv := range serving {
+		go func() { errs <- unlessStopped(srv.Stop(ctx)) }()
+	}
+	// Where others have the address started, Stop has nothing to wait for.
+	err := s.wait(ctx)
+	for range serving {
+		if e := <-errs; err == nil {
+			err = e
+		}
+	}
+	if first {
+		for srv, handlers := range serving {
+			for _, h := range handlers {
+				_ = srv.DelHandler(h) // unless the server was closed, and the handler with it
+				_ = h.Close()
+			}
+		}
+		if stopped != nil {
+			close(stopped)
+		}
+	}
+	return err
+}
+
+// unlessStopped is no error for an nng server that somebody else has stopped.
+func unlessStopped(err error) error {
+	if errors.Is(err, nng.ErrState) || errors.Is(err, nng.ErrClosed) {
+		return nil
+	}
+	return err
+}
+
+// wait returns when no request is being served. When ctx ends it cuts those short that are.
+func (s *Server) wait(ctx context.Context) error {
+	select {
+	case <-s.idle:
+		return nil
+	case <-ctx.Done():
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.active) == 0 {
+		return nil
+	}
+	for w := range s.active {
+		w.ctx.cancel()
+		go w.conn.Close() // the handler's reads and writes fail from here on
+	}
+	return ctx.Err()
+}
+
+// InFlight returns how many requests are being served, without hijacked ones.
+func (s *Server) InFlight() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.active)
+}
+
+// admit lets a request be served, or refuses it.
+func (s *Server) admit(w *response, head nng.RequestHead) error {
+	size, limit := 0, s.MaxHeaderBytes
+	for _, f := range head.Headers {
+		size += len(f.Name) + len(f.Value)
+	}
+	if limit <= 0 {
+		limit = http.DefaultMaxHeaderBytes
+	}
+	if size > limit {
+		return &refusal{http.StatusRequestHeaderFieldsTooLarge, "the head of the request is too large"}
+	}
+	if err := s.enter(w); err != nil {
+		return err
+	}
+	now := time.Now()
+	if s.ReadTimeout > 0 {
+		_ = w.conn.SetReadDeadline(now.Add(s.ReadTimeout))
+	}
+	if s.WriteTimeout > 0 {
+		_ = w.conn.SetWriteDeadline(now.Add(s.WriteTimeout))
+	}
+	return nil
+}
+
+// enter notes a request as being served, unless there are too many.
+func (s *Server) enter(w *response) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing.Load() {
+		return &refusal{http.StatusServiceUnavailable, "the server is stopping"}
+	}
+	if s.MaxInFlight > 0 && len(s.active) >= s.MaxInFlight {
+		return &refusal{http.StatusServiceUnavailable, "too many requests are being served"}
+	}
+	if s.active == nil {
+		s.active = make(map[*response]struct{})
+	}
+	s.active[w] = struct{}{}
+	return nil
+}
+
+// exit ends enter: when the request was served, or hijacked before.
+func (s *Server) exit(w *response) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, ok := s.active[w]; !ok {
+		return
+	}
+	delete(s.active, w)
+	if len(s.active) == 0 && s.idle != nil {
+		close(s.idle)
+	}
+}
+
+// leave ends what admit has begun.
+func (s *Server) leave(w *response, start time.Time) {
+	s.exit(w)
+	s.observe(w, start)
+}
+
+func (s *Server) observe(w *response, start time.Time) {
+	if s.Observe == nil {
+		return
+	}
+	if w.ended.IsZero() {
+		w.ended = time.Now()
+	}
+	o := Observation{Duration: w.ended.Sub(start), Hijacked: w.hijacked, InFlight: s.InFlight()}
+	if w.headSent {
+		o.Status = w.status
+		if w.req.Method != http.MethodHead {
+			o.Written = w.written
+		}
+	}
+	s.Observe(w.req, o)
+}

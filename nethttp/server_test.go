@@ -1,0 +1,430 @@
+package nethttp_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gonng/nnghttp/nethttp"
+	"github.com/gonng/nnghttp/nng"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// startServer serves s on an nng server of its own, with extra handlers of nng's, until the
+// test ends. It returns the URL and a channel with the result of Serve.
+func startServer(t testing.TB, s *nethttp.Server, extra ...*nng.Handler) (url string, served <-chan error) {
+	t.Helper()
+	holdMu.Lock()
+	defer holdMu.Unlock()
+	srv, err := nng.HoldServer("http://127.0.0.1:0")
+	require.NoError(t, err)
+	for _, h := range extra {
+		require.NoError(t, srv.AddHandler(h))
+	}
+	require.NoError(t, s.Start(srv))
+	addr, err := srv.Addr()
+	require.NoError(t, err)
+	result := make(chan error, 1)
+	go func() { result <- s.Serve(srv) }()
+	t.Cleanup(func() {
+		_ = s.Close()
+		require.NoError(t, srv.Close())
+	})
+	return "http://" + addr.String(), result
+}
+
+// client is one that keeps no connections.
+var client = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}
+
+func getText(t testing.TB, url string) (*http.Response, string) {
+	t.Helper()
+	res, err := client.Get(url)
+	require.NoError(t, err)
+	defer res.Body.Close()
+	b, err := io.ReadAll(res.Body)
+	require.NoError(t, err)
+	return res, string(b)
+}
+
+func says(text string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, text) }
+}
+
+// Patterns of the server, its fallback and a handler of nng's share a port.
+func TestServerHandle(t *testing.T) {
+	raw, err := nng.NewHandler("/raw", func(context.Context, *nng.Conn, *nng.Request) (*nng.Response, error) {
+		res, err := nng.NewResponse()
+		if err != nil {
+			return nil, err
+		}
+		return res, res.CopyData([]byte("raw"))
+	})
+	require.NoError(t, err)
+	s := &nethttp.Server{Handler: says("fallback")}
+	s.Handle("/tree/", says("tree"))
+	s.Handle("/exact", says("exact"))
+	s.Handle("POST /post", says("post"))
+	s.Handle("vhost.example/", says("vhost"))
+	url, _ := startServer(t, s, raw)
+	for path, want := range map[string]string{
+		"/":           "fallback",
+		"/other":      "fallback",
+		"/tree":       "tree",
+		"/tree/":      "tree",
+		"/tree/a/b":   "tree",
+		"/treehouse":  "fallback",
+		"/exact":      "exact",
+		"/exact/more": "fallback",
+		"/raw":        "raw",
+	} {
+		_, got := getText(t, url+path)
+		assert.Equal(t, want, got, path)
+	}
+	res, err := client.Post(url+"/post", "text/plain", strings.NewReader("body"))
+	require.NoError(t, err)
+	defer res.Body.Close()
+	got, _ := io.ReadAll(res.Body)
+	assert.Equal(t, "post", string(got))
+
+	req, _ := http.NewRequest("GET", url+"/x", nil)
+	req.Host = "vhost.example"
+	res, err = client.Do(req)
+	require.NoError(t, err)
+	defer res.Body.Close()
+	got, _ = io.ReadAll(res.Body)
+	assert.Equal(t, "vhost", string(got))
+
+	assert.Panics(t, func() { s.Handle("/late", says("")) })
+	for _, bad := range []string{"", "x", "GET", "GE T /", "/{id}", "a b c/"} {
+		assert.Panics(t, func() { new(nethttp.Server).Handle(bad, says("")) }, bad)
+	}
+}
+
+func TestServerShutdown(t *testing.T) {
+	entered, release := make(chan struct{}), make(chan struct{})
+	s := &nethttp.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/slow" {
+			close(entered)
+			<-release
+		}
+		fmt.Fprint(w, "done")
+	})}
+	hooked := make(chan struct{})
+	s.RegisterOnShutdown(func() { close(hooked) })
+	url, served := startServer(t, s)
+	addr := strings.TrimPrefix(url, "http://")
+
+	idle, err := net.Dial("tcp", addr)
+	require.NoError(t, err)
+	defer idle.Close()
+	slow := make(chan *http.Response, 1)
+	go func() {
+		res, _ := getText(t, url+"/slow")
+		slow <- res
+	}()
+	<-entered
+	assert.Equal(t, 1, s.InFlight())
+	stopped := make(chan error, 1)
+	go func() { stopped <- s.Shutdown(t.Context()) }()
+	<-hooked
+	require.Eventually(t, func() bool { // new work is refused
+		res, err := client.Get(url)
+		if err != nil {
+			return false
+		}
+		defer res.Body.Close()
+		return res.StatusCode == 503 && res.Close && res.Header.Get("Retry-After") != ""
+	}, 5*time.Second, 10*time.Millisecond)
+	select {
+	case err := <-stopped:
+		t.Fatalf("Shutdown returned (%v) while a handler was running", err)
+	case err := <-served:
+		t.Fatalf("Serve returned (%v) before Shutdown", err)
+	default:
+	}
+	close(release)
+	res := <-slow
+	assert.Equal(t, 200, res.StatusCode)
+	assert.True(t, res.Close, "its client is told not to come again")
+	require.NoError(t, <-stopped)
+	assert.Equal(t, http.ErrServerClosed, <-served)
+	_, err = idle.Read(make([]byte, 1))
+	assert.ErrorIs(t, err, io.EOF, "idle connections are closed")
+	_, err = net.Dial("tcp", addr)
+	assert.Error(t, err)
+	require.NoError(t, s.Shutdown(t.Context()), "again")
+	srv, err := nng.HoldServer("http://127.0.0.1:0")
+	require.NoError(t, err)
+	defer srv.Close()
+	assert.Equal(t, http.ErrServerClosed, s.Serve(srv), "a Server serves once")
+}
+
+// Close cuts handlers short, and a Shutdown that waits for them.
+func TestServerClose(t *testing.T) {
+	entered := make(chan struct{})
+	ended := make(chan error, 1)
+	s := &nethttp.Server{Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		close(entered)
+		<-r.Context().Done()
+		ended <- r.Context().Err()
+	})}
+	url, served := startServer(t, s)
+	go func() {
+		if res, err := client.Get(url); err == nil {
+			res.Body.Close()
+		}
+	}()
+	<-entered
+	stopped := make(chan error, 1)
+	go func() { stopped <- s.Shutdown(context.Background()) }()
+	require.NoError(t, s.Close())
+	assert.ErrorIs(t, <-ended, context.Canceled)
+	assert.NoError(t, <-stopped)
+	assert.Equal(t, http.ErrServerClosed, <-served)
+}
+
+func TestServerShutdownGivesUp(t *testing.T) {
+	entered := make(chan struct{})
+	s := &nethttp.Server{Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		close(entered)
+		<-r.Context().Done()
+	})}
+	url, served := startServer(t, s)
+	go func() {
+		if res, err := client.Get(url); err == nil {
+			res.Body.Close()
+		}
+	}()
+	<-entered
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	assert.ErrorIs(t, s.Shutdown(ctx), context.DeadlineExceeded)
+	assert.Equal(t, http.ErrServerClosed, <-served)
+}
+
+func TestServerLimits(t *testing.T) {
+	entered, release := make(chan struct{}, 10), make(chan struct{})
+	var mu sync.Mutex
+	var seen []nethttp.Observation
+	s := &nethttp.Server{
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			entered <- struct{}{}
+			<-release
+			fmt.Fprint(w, "four")
+		}),
+		MaxInFlight:    2,
+		MaxHeaderBytes: 2000,
+		Observe: func(_ *http.Request, o nethttp.Observation) {
+			mu.Lock()
+			defer mu.Unlock()
+			seen = append(seen, o)
+		},
+	}
+	url, _ := startServer(t, s)
+	var wg sync.WaitGroup
+	for range 2 {
+		wg.Go(func() {
+			res, body := getText(t, url)
+			assert.Equal(t, 200, res.StatusCode)
+			assert.Equal(t, "four", body)
+		})
+		<-entered
+	}
+	res, _ := getText(t, url)
+	assert.Equal(t, 503, res.StatusCode)
+	assert.NotEmpty(t, res.Header.Get("Retry-After"))
+	assert.True(t, res.Close)
+	close(release)
+	wg.Wait()
+
+	req, _ := http.NewRequest("GET", url, nil)
+	req.Header.Set("X-Long", strings.Repeat("x", 2000))
+	res, err := client.Do(req)
+	require.NoError(t, err)
+	res.Body.Close()
+	assert.Equal(t, 431, res.StatusCode)
+
+	assert.Eventually(t, func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		statuses := map[int]int{}
+		for _, o := range seen {
+			statuses[o.Status]++
+			assert.Equal(t, o.Status == 200, o.Written == 4)
+		}
+		return maps.Equal(statuses, map[int]int{200: 2, 431: 1, 503: 1})
+	}, 5*time.Second, time.Millisecond)
+}
+
+func TestServerTimeouts(t *testing.T) {
+	readErr := make(chan error, 1)
+	s := &nethttp.Server{
+		Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			_, err := io.ReadAll(r.Body)
+			readErr <- err
+		}),
+		ReadTimeout:  100 * time.Millisecond,
+		WriteTimeout: 10 * time.Second,
+	}
+	url, _ := startServer(t, s)
+	c, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
+	require.NoError(t, err)
+	defer c.Close()
+	fmt.Fprint(c, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc")
+	var timeout net.Error
+	require.ErrorAs(t, <-readErr, &timeout)
+	assert.True(t, timeout.Timeout())
+}
+
+// The errors of a server that cannot start.
+func TestServerErrors(t *testing.T) {
+	assert.ErrorIs(t, nethttp.ListenAndServe("nonsense", nil), nng.ErrBadAddr)
+	err := nethttp.ListenAndServe("https://127.0.0.1:0", nil)
+	assert.ErrorContains(t, err, "Server.TLS")
+	busy, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer busy.Close()
+	assert.ErrorIs(t, nethttp.ListenAndServe("http://"+busy.Addr().String(), nil), nng.ErrAddrInUse)
+
+	// A pattern that is taken leaves nothing behind.
+	holdMu.Lock()
+	defer holdMu.Unlock()
+	srv, err := nng.HoldServer("http://127.0.0.1:0")
+	require.NoError(t, err)
+	defer srv.Close()
+	s := new(nethttp.Server)
+	s.Handle("/a", says("a"))
+	s.Handle("/a", says("b"))
+	assert.ErrorIs(t, s.Serve(srv), nng.ErrAddrInUse)
+	h, err := nethttp.Handler(says("c"))
+	require.NoError(t, err)
+	require.NoError(t, srv.AddHandler(h))
+}
+
+// One Server on two nng servers; Shutdown ends both.
+func TestServerServesTwo(t *testing.T) {
+	s := &nethttp.Server{Handler: says("hi")}
+	one, first := startServer(t, s)
+	two, second := startServer(t, s)
+	assert.NotEqual(t, one, two)
+	for _, url := range []string{one, two} {
+		_, got := getText(t, url)
+		assert.Equal(t, "hi", got)
+	}
+	require.NoError(t, s.Shutdown(t.Context()))
+	assert.Equal(t, http.ErrServerClosed, <-first)
+	assert.Equal(t, http.ErrServerClosed, <-second)
+}
+
+// Where somebody else has the address started, Shutdown ends what is ours: it waits for
+// requests and their replies, refuses new ones, and takes the handlers off.
+func TestServerShutdownOnASharedAddress(t *testing.T) {
+	entered, release := make(chan struct{}), make(chan struct{})
+	s := &nethttp.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/slow" {
+			close(entered)
+			<-release
+		}
+		fmt.Fprint(w, "done")
+	})}
+	url, served := startServer(t, s)
+	l, err := nng.NewWSListener(strings.Replace(url, "http", "ws", 1) + "/socket")
+	require.NoError(t, err)
+	defer l.Close()
+	require.NoError(t, l.Listen())
+
+	slow := make(chan string, 1)
+	go func() {
+		_, body := getText(t, url+"/slow")
+		slow <- body
+	}()
+	<-entered
+	stopped := make(chan error, 1)
+	go func() { stopped <- s.Shutdown(t.Context()) }()
+	require.Eventually(t, func() bool {
+		res, err := client.Get(url)
+		if err != nil {
+			return false
+		}
+		defer res.Body.Close()
+		return res.StatusCode == 503 && res.Close
+	}, 5*time.Second, time.Millisecond)
+	select {
+	case err := <-stopped:
+		t.Fatalf("Shutdown returned (%v) while a handler was running", err)
+	case <-time.After(20 * time.Millisecond):
+	}
+	close(release)
+	require.NoError(t, <-stopped)
+	assert.Equal(t, http.ErrServerClosed, <-served)
+	assert.Equal(t, "done", <-slow)
+	res, _ := getText(t, url)
+	assert.Equal(t, 404, res.StatusCode, "the other one goes on, without our handlers")
+}
+
+// There, too, Close cuts handlers short.
+func TestServerCloseOnASharedAddress(t *testing.T) {
+	entered := make(chan struct{})
+	ended := make(chan error, 1)
+	s := &nethttp.Server{Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		close(entered)
+		_, err := io.ReadAll(r.Body)
+		<-r.Context().Done()
+		ended <- err
+	})}
+	url, _ := startServer(t, s)
+	l, err := nng.NewWSListener(strings.Replace(url, "http", "ws", 1) + "/socket")
+	require.NoError(t, err)
+	defer l.Close()
+	require.NoError(t, l.Listen())
+	c, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
+	require.NoError(t, err)
+	defer c.Close()
+	fmt.Fprint(c, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc")
+	<-entered
+	require.NoError(t, s.Close())
+	select {
+	case err := <-ended:
+		assert.ErrorIs(t, err, net.ErrClosed)
+	case <-time.After(5 * time.Second):
+		t.Fatal("the handler goes on")
+	}
+}
+
+// A handler that stays with its hijacked connection does not hold up Shutdown.
+func TestServerShutdownLeavesHijackedAlone(t *testing.T) {
+	hijacked := make(chan struct{})
+	s := &nethttp.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		conn, _, err := http.NewResponseController(w).Hijack()
+		assert.NoError(t, err)
+		defer conn.Close()
+		defer context.AfterFunc(r.Context(), func() { conn.Close() })()
+		close(hijacked)
+		_, _ = io.Copy(conn, conn)
+	})}
+	url, _ := startServer(t, s)
+	c, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
+	require.NoError(t, err)
+	defer c.Close()
+	fmt.Fprint(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	<-hijacked
+	assert.Zero(t, s.InFlight())
+	require.NoError(t, s.Shutdown(t.Context()))
+	l, err := net.Listen("tcp", strings.TrimPrefix(url, "http://"))
+	require.NoError(t, err, "the port is free")
+	l.Close()
+	fmt.Fprint(c, "still here")
+	_ = c.SetDeadline(time.Now().Add(5 * time.Second))
+	got := make([]byte, len("still here"))
+	_, err = io.ReadFull(c, got)
+	require.NoError(t, err)
+	assert.Equal(t, "still here", string(got))
+}
