@@ -1,0 +1,55 @@
+package main
+
+import (
+	"errors"
+	"io/fs"
+	"net/http"
+	"os"
+	"path"
+	"time"
+)
+
+// stallTime is how long a client may take no byte of a file before it is dropped.
+const stallTime = time.Minute
+
+// serveFiles serves the files of a directory. os.Root lets neither ".." nor a symbolic
+// link out of it, unlike nng's own directory handler (defect P24).
+func serveFiles(root *os.Root) http.Handler {
+	files := http.FileServerFS(plainFS{root.FS()})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		files.ServeHTTP(patient{w, http.NewResponseController(w)}, r)
+	})
+}
+
+// plainFS has regular files, and directories with an index.html, which makes a list of
+// the others' contents unnecessary. Opening anything else could wait: for the writer of a
+// pipe, for one.
+type plainFS struct{ fs.FS }
+
+func (p plainFS) Open(name string) (fs.File, error) {
+	info, err := fs.Stat(p.FS, name)
+	if err == nil && info.IsDir() {
+		info, err = fs.Stat(p.FS, path.Join(name, "index.html"))
+	}
+	if err == nil && !info.Mode().IsRegular() || err != nil && !errors.Is(err, fs.ErrPermission) {
+		err = fs.ErrNotExist // also for names that no file can have
+	}
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
+	}
+	return p.FS.Open(name)
+}
+
+// patient writes to a client as long as that keeps taking bytes.
+type patient struct {
+	http.ResponseWriter
+	control *http.ResponseController
+}
+
+func (p patient) Write(b []byte) (int, error) {
+	if err := p.control.SetWriteDeadline(time.Now().Add(stallTime)); err != nil {
+		return 0, err
+	}
+	return p.ResponseWriter.Write(b)
+}
