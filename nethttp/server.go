@@ -227,29 +227,44 @@ func (s *Server) stop(ctx context.Context) error {
 		}
 	}
 	s.mu.Unlock()
-	errs := make(chan error, len(serving))
+	type result struct {
+		srv *nng.Server
+		err error
+	}
+	results := make(chan result, len(serving))
 	for srv := range serving {
-		go func() { errs <- unlessStopped(srv.Stop(ctx)) }()
+		go func() { results <- result{srv, unlessStopped(srv.Stop(ctx))} }()
 	}
 	// Where others have the address started, Stop has nothing to wait for.
 	err := s.wait(ctx)
 	for range serving {
-		if e := <-errs; err == nil {
-			err = e
+		r := <-results
+		if err == nil {
+			err = r.err
+		}
+		switch {
+		case !first:
+		case r.err == nil:
+			remove(r.srv, serving[r.srv])
+		default: // as long as nng has not stopped it would answer 404 without handlers
+			go func() {
+				_ = r.srv.Stop(context.Background())
+				remove(r.srv, serving[r.srv])
+			}()
 		}
 	}
-	if first {
-		for srv, handlers := range serving {
-			for _, h := range handlers {
-				_ = srv.DelHandler(h) // unless the server was closed, and the handler with it
-				_ = h.Close()
-			}
-		}
-		if stopped != nil {
-			close(stopped)
-		}
+	if first && stopped != nil {
+		close(stopped)
 	}
 	return err
+}
+
+// remove takes handlers off an nng server, unless that was closed, and they with it.
+func remove(srv *nng.Server, handlers []*nng.Handler) {
+	for _, h := range handlers {
+		_ = srv.DelHandler(h)
+		_ = h.Close()
+	}
 }
 
 // unlessStopped is no error for an nng server that somebody else has stopped.

@@ -1,6 +1,7 @@
 package nethttp_test
 
 import (
+	"io"
 	"net/http"
 	"testing"
 	"time"
@@ -71,4 +72,28 @@ func TestHijackedIsNotInFlight(t *testing.T) {
 	close(leave)
 	p.ended()
 	require.Eventually(t, func() bool { return s.InFlight() == 0 }, 10*time.Second, 10*time.Millisecond)
+}
+
+// TestCloseLeavesNothingToNng: until nng has stopped, which takes as long as a handler runs,
+// requests on connections that are there are refused or cut off, not answered by nng.
+func TestCloseLeavesNothingToNng(t *testing.T) {
+	began, leave := make(chan bool), make(chan bool)
+	s := &nethttp.Server{Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/slow" {
+			began <- true
+			<-leave
+		}
+	})}
+	addr, _ := serveWith(t, s)
+	idle, slow := dial(t, addr), dial(t, addr)
+	idle.alive()
+	slow.send("GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
+	<-began
+	require.NoError(t, s.Close())
+	idle.send(get)
+	reply, _ := io.ReadAll(idle)
+	if len(reply) > 0 {
+		assert.Contains(t, string(reply), "HTTP/1.1 503 ")
+	}
+	close(leave)
 }
