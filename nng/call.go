@@ -48,33 +48,32 @@ var (
 	inlineNow atomic.Int64
 )
 
-// A call is one request in the hands of a handler.
+// A call is one request in the hands of a handler, with all that the handler is lent.
 type call struct {
 	handler *Handler
 	server  *cServer
 	aio     *C.nng_aio
-	conn    *Conn
-	req     *Request
-	cancel  context.CancelFunc
-	detach  func() bool // makes the context outlive the server, for Hijack
+	ctx     callContext
+	conn    Conn
+	req     Request
 }
 
-// dispatch is called on an nng thread when a request has come. It must not block.
-func (ch *cHandler) dispatch(aio *C.nng_aio, creq *C.nng_http_req, cconn *C.nng_http_conn) {
+// dispatch is called when a request has come. It must not block. refused is 0 or the
+// status that C wants it refused with.
+func (ch *cHandler) dispatch(aio *C.nng_aio, creq *C.nng_http_req, cconn *C.nng_http_conn, refused int) {
 	h, s := ch.h, ch.server.Load()
 	if !s.enter() {
-		C.nngo_call_error(s.n, aio, 503)
-		return
+		refused = 503
 	}
-	if !h.ownBody.Load() && bool(C.nngo_req_has_te(creq)) {
-		C.nngo_call_error(s.n, aio, 501) // defect P3
+	if refused != 0 {
+		C.nngo_call_error(s.n, aio, C.uint16_t(refused))
 		return
 	}
 	c := &call{handler: h, server: s, aio: aio}
-	c.req = &Request{message: message{req: creq, kind: "request", borrowed: true}}
-	c.conn = newConn(cconn, s.secure)
-	c.conn.call, c.conn.req = c, c.req
-	if h.inline.Load() {
+	c.ctx.parent = s.ctx
+	c.req.message = message{req: creq, kind: "request", borrowed: true}
+	c.conn.c, c.conn.secure, c.conn.call, c.conn.req = cconn, s.secure, c, &c.req
+	if ch.inline {
 		now := inlineNow.Add(1)
 		defer inlineNow.Add(-1)
 		if now <= inlineMax {
@@ -87,17 +86,13 @@ func (ch *cHandler) dispatch(aio *C.nng_aio, creq *C.nng_http_req, cconn *C.nng_
 
 // run calls the handler's function and tells nng the outcome, exactly once.
 func (c *call) run() {
-	ctx, cancel := context.WithCancel(context.Background())
-	c.cancel = cancel
-	c.detach = context.AfterFunc(c.server.ctx, cancel)
 	var res *Response
 	err := errGoexit
 	defer func() { // also when the function ends its goroutine
-		cancel()
-		c.detach()
+		c.ctx.end()
 		c.end(res, err)
 	}()
-	res, err = c.serve(ctx)
+	res, err = c.serve(&c.ctx)
 }
 
 var errGoexit = errors.New("the handler has ended its goroutine")
@@ -116,8 +111,15 @@ func (c *call) end(res *Response, err error) {
 		return // Hijack has told nng
 	}
 
-	wrote := c.conn.wr.used.Load()
+	wrote := c.conn.wrote()
 	c.req.expire()
+	aborted := errors.Is(err, ErrAbortHandler)
+	if res != nil && usable && (err == nil || aborted && res.whole()) {
+		if d := res.takeDraft(); d != nil {
+			d.send(c, aborted)
+			return
+		}
+	}
 	var cres *C.nng_http_res
 	isError := false
 	if res != nil {
@@ -130,7 +132,6 @@ func (c *call) end(res *Response, err error) {
 	} else if err == nil && !wrote && usable {
 		err = errors.New("the handler returned no response and wrote none")
 	}
-	aborted := errors.Is(err, ErrAbortHandler)
 	if err != nil && !aborted {
 		c.log(err)
 	}
@@ -162,7 +163,7 @@ func (c *call) serve(ctx context.Context) (res *Response, err error) {
 			err = &panicError{value: p, stack: debug.Stack()}
 		}
 	}()
-	return c.handler.fn(ctx, c.conn, c.req)
+	return c.handler.fn(ctx, &c.conn, &c.req)
 }
 
 type panicError struct {

@@ -4,47 +4,43 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
-	"unsafe"
 )
 
 // #include "http_cgo.h"
 import "C"
 
-// The functions that C calls. They stand alone here because a file with exports
-// may hold no C definitions. The contract is at the top of http_cgo.c.
+// The function that C calls. It stands alone here because a file with exports may hold no
+// C definitions. The contract is at the top of http_cgo.c.
 
-//export nngoOpDone
-func nngoOpDone(handle C.uintptr_t, result C.int, count C.size_t, output unsafe.Pointer) {
-	defer recovered("completion")
-	if o, ok := ops.get(uintptr(handle)); ok {
-		o.complete(Errno(result), int(count), output)
-	}
-}
+//export nngoEvent
+func nngoEvent(e *C.nngo_event) { handleEvent(e) }
 
-//export nngoHandle
-func nngoHandle(handle C.uintptr_t, aio *C.nng_aio, req *C.nng_http_req, conn *C.nng_http_conn) {
-	defer recovered("request")
-	h, ok := handlers.get(uintptr(handle))
-	if !ok {
-		// The handler was closed between nng's look-up and this call.
-		C.nngo_call_end(nil, aio, C.NNG_ECLOSED)
-		return
-	}
-	h.dispatch(aio, req, conn)
-}
-
-//export nngoServerIdle
-func nngoServerIdle(handle C.uintptr_t) {
-	defer recovered("idle")
-	if s, ok := cServerHandles.get(uintptr(handle)); ok {
-		s.wake()
+// handleEvent does what an event asks for. It must not block.
+func handleEvent(e *C.nngo_event) {
+	defer recovered(e.kind)
+	switch e.kind {
+	case C.NNGO_OP_DONE:
+		if o, ok := ops.get(uintptr(e.handle)); ok {
+			o.complete(Errno(e.result), int(e.count), e.ptr[0])
+		}
+	case C.NNGO_REQUEST:
+		aio := (*C.nng_aio)(e.ptr[0])
+		if h, ok := handlers.get(uintptr(e.handle)); ok {
+			h.dispatch(aio, (*C.nng_http_req)(e.ptr[1]), (*C.nng_http_conn)(e.ptr[2]), int(e.result))
+		} else { // the handler was closed meanwhile
+			C.nngo_call_end(nil, aio, C.NNG_ECLOSED)
+		}
+	case C.NNGO_SERVER_IDLE:
+		if s, ok := cServerHandles.get(uintptr(e.handle)); ok {
+			s.wake()
+		}
 	}
 }
 
 // recovered keeps a panic of ours from unwinding through C. User code has its own
 // recovery (call.run); this one is for defects of this package.
-func recovered(what string) {
+func recovered(kind C.nngo_event_kind) {
 	if p := recover(); p != nil {
-		slog.Error("nng: panic in a callback", "callback", what, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+		slog.Error("nng: panic in a callback", "event", int(kind), "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 	}
 }

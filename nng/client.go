@@ -179,7 +179,7 @@ func (c *Client) Connect(ctx context.Context) (*Conn, error) {
 		return nil, &OpError{Op: "connect", URL: c.url, Err: result}
 	}
 	live.conns.Add(1)
-	return newConn(conn, c.secure), nil
+	return &Conn{c: conn, secure: c.secure}, nil
 }
 
 // Transact connects, sends a request, receives the response with its body, and

@@ -34,11 +34,22 @@ import "C"
 //     head that is none), ErrState (a Read that timed out has bytes to be read first),
 //     ErrBusy (the message is in use), ErrNoMemory; over TLS ErrCrypto and ErrPeerAuth.
 type Conn struct {
-	c      *C.nng_http_conn
-	req    *Request   // the request a server connection came with
-	callMu sync.Mutex // guards who owns the connection, and that closed is set
-	call   *call      // the handler call that owns the connection, nil once hijacked
+	c       *C.nng_http_conn
+	req     *Request                // the request a server connection came with
+	traffic atomic.Pointer[traffic] // made when it is needed: many handlers only return a response
+	closed  atomic.Bool
+	secure  bool // over TLS
 
+	callMu        sync.Mutex // guards who owns the connection, that closed is set, traffic is made
+	call          *call      // the handler call that owns the connection, nil once hijacked
+	tracked       bool       // the server knows that a handler uses it
+	local, remote net.Addr
+}
+
+var _ net.Conn = (*Conn)(nil)
+
+// traffic is what a connection needs to be read and written.
+type traffic struct {
 	rd readSide
 	wr writeSide
 
@@ -46,29 +57,51 @@ type Conn struct {
 	writeDeadline deadline
 
 	closing  chan struct{} // closed by Close: waiting calls return
-	closed   atomic.Bool
 	finished chan struct{} // closed when C's connection is gone
-	tracked  bool          // the server knows that a handler uses it; see callMu
-	secure   bool          // over TLS
-
-	local, remote net.Addr
 }
 
-var _ net.Conn = (*Conn)(nil)
-
-func newConn(c *C.nng_http_conn, secure bool) *Conn {
-	conn := &Conn{
-		c:             c,
-		secure:        secure,
-		readDeadline:  newDeadline(),
-		writeDeadline: newDeadline(),
-		closing:       make(chan struct{}),
-		finished:      make(chan struct{}),
+// io returns the connection's traffic.
+func (c *Conn) io() *traffic {
+	if t := c.traffic.Load(); t != nil {
+		return t
 	}
-	conn.rd.turn = make(chan struct{}, 1)
-	conn.wr.turn = make(chan struct{}, 1)
-	conn.wr.moved = make(chan struct{}, 1)
-	return conn
+	c.callMu.Lock()
+	defer c.callMu.Unlock()
+	t := c.traffic.Load()
+	if t == nil {
+		t = &traffic{
+			readDeadline:  newDeadline(),
+			writeDeadline: newDeadline(),
+			closing:       make(chan struct{}),
+			finished:      make(chan struct{}),
+		}
+		t.rd.turn = make(chan struct{}, 1)
+		t.wr.turn = make(chan struct{}, 1)
+		t.wr.moved = make(chan struct{}, 1)
+		if c.closed.Load() {
+			close(t.closing)
+		}
+		c.traffic.Store(t)
+	}
+	return t
+}
+
+// shut marks the connection as closed and makes waiting calls return. It says whether this
+// is the first time. callMu is held.
+func (c *Conn) shut() bool {
+	if c.closed.Swap(true) {
+		return false
+	}
+	if t := c.traffic.Load(); t != nil {
+		close(t.closing)
+	}
+	return true
+}
+
+// wrote reports whether anything was written.
+func (c *Conn) wrote() bool {
+	t := c.traffic.Load()
+	return t != nil && t.wr.used.Load()
 }
 
 // lingerTime is how long bytes that are queued at Close may stay without moving
@@ -144,8 +177,8 @@ func (c *Conn) SetDeadline(t time.Time) error {
 	if err := c.open("set deadline"); err != nil {
 		return err
 	}
-	c.readDeadline.set(t)
-	c.writeDeadline.set(t)
+	c.io().readDeadline.set(t)
+	c.io().writeDeadline.set(t)
 	return nil
 }
 
@@ -155,7 +188,7 @@ func (c *Conn) SetReadDeadline(t time.Time) error {
 	if err := c.open("set read deadline"); err != nil {
 		return err
 	}
-	c.readDeadline.set(t)
+	c.io().readDeadline.set(t)
 	return nil
 }
 
@@ -165,7 +198,7 @@ func (c *Conn) SetWriteDeadline(t time.Time) error {
 	if err := c.open("set write deadline"); err != nil {
 		return err
 	}
-	c.writeDeadline.set(t)
+	c.io().writeDeadline.set(t)
 	return nil
 }
 
@@ -198,7 +231,7 @@ func (c *Conn) Hijack() error {
 	}
 	call := c.call
 	c.call = nil
-	call.detach()
+	call.ctx.detach()
 	c.req.adopt()
 	live.conns.Add(1)
 	// For the server the call is over, so that Stop does not wait for what may last as
@@ -219,25 +252,24 @@ func (c *Conn) Hijack() error {
 // The first call returns nil, further ones ErrClosed.
 func (c *Conn) Close() error {
 	c.callMu.Lock()
-	if c.closed.Swap(true) {
-		c.callMu.Unlock()
+	first, owned := c.shut(), c.call == nil
+	c.callMu.Unlock()
+	if !first {
 		return closedError("close")
 	}
-	owned := c.call == nil
-	c.callMu.Unlock()
-	close(c.closing)
 	if !owned {
 		return nil
 	}
-	go c.teardown()
+	t := c.io()
+	go c.teardown(t)
 	wait := time.NewTimer(closeWait)
 	defer wait.Stop()
-	for sent := c.wr.sent.Load(); ; {
+	for sent := t.wr.sent.Load(); ; {
 		select {
-		case <-c.finished:
+		case <-t.finished:
 			return nil
 		case <-wait.C:
-			now := c.wr.sent.Load()
+			now := t.wr.sent.Load()
 			if now == sent {
 				return nil
 			}
@@ -250,26 +282,26 @@ func (c *Conn) Close() error {
 // teardown ends everything on a connection that is ours and frees it. nng demands
 // the order: every aio is done before the connection goes (defect S23), and
 // buffers go last, because over TLS a cancelled read may still point at its own.
-func (c *Conn) teardown() {
-	c.retire()
-	c.wr.drain(lingerTime, nil, nil)
-	c.stopIO()
+func (c *Conn) teardown(t *traffic) {
+	t.retire()
+	t.wr.drain(lingerTime, nil, nil)
+	t.stop()
 	C.nng_http_conn_close(c.c)
-	c.freeIO()
+	t.free()
 	if c.req != nil {
 		c.req.Close()
 	}
 	live.conns.Add(-1)
-	close(c.finished)
+	close(t.finished)
 }
 
 // drop makes a handler's connection fail, so that the handler returns.
 func (c *Conn) drop() {
 	c.callMu.Lock()
 	defer c.callMu.Unlock()
-	if c.call != nil && !c.closed.Swap(true) {
-		c.call.cancel() // whoever sees the connection fail finds the reason
-		close(c.closing)
+	if c.call != nil && !c.closed.Load() {
+		c.call.ctx.end() // whoever sees the connection fail finds the reason
+		c.shut()
 	}
 }
 
@@ -296,16 +328,17 @@ func (c *Conn) handBack() (hijacked, ok bool) {
 		c.callMu.Unlock()
 		return true, false
 	}
-	ok = !c.closed.Swap(true) // no Hijack from here on
+	ok = c.shut() // no Hijack from here on
+	t := c.traffic.Load()
 	c.callMu.Unlock()
-	if ok {
-		close(c.closing)
+	if t == nil {
+		return false, ok
 	}
-	c.retire()
-	if c.rd.op != nil || c.wr.op != nil { // seldom: the handler has used it
-		ok = c.wr.drain(lingerTime, c.call.server.ctx.Done(), c.writeDeadline.passed()) && !c.rd.pending() && ok
-		c.stopIO()
-		c.freeIO()
+	t.retire()
+	if t.rd.op != nil || t.wr.op != nil {
+		ok = t.wr.drain(lingerTime, c.call.server.ctx.Done(), t.writeDeadline.passed()) && !t.rd.pending() && ok
+		t.stop()
+		t.free()
 	}
 	if c.tracked {
 		c.call.server.untrack(c)
@@ -315,27 +348,27 @@ func (c *Conn) handBack() (hijacked, ok bool) {
 
 // retire takes both turns for good. The connection is closed, so whoever has one
 // gives it back, and nobody asks for one again.
-func (c *Conn) retire() {
-	c.rd.turn <- struct{}{}
-	c.wr.turn <- struct{}{}
-	c.readDeadline.set(time.Time{})
+func (t *traffic) retire() {
+	t.rd.turn <- struct{}{}
+	t.wr.turn <- struct{}{}
+	t.readDeadline.set(time.Time{})
 }
 
-// stopIO cancels what is in flight and waits until C has let go of it.
-func (c *Conn) stopIO() {
-	if o := c.rd.op; o != nil {
+// stop cancels what is in flight and waits until C has let go of it.
+func (t *traffic) stop() {
+	if o := t.rd.op; o != nil {
 		C.nngo_op_stop(o.c)
 	}
-	if o := c.wr.stop(); o != nil {
+	if o := t.wr.stop(); o != nil {
 		C.nngo_op_stop(o.c)
 	}
 }
 
-// freeIO frees aios and buffers, after stopIO.
-func (c *Conn) freeIO() {
-	c.rd.free()
-	c.wr.free()
-	c.writeDeadline.set(time.Time{})
+// free frees aios and buffers, after stop.
+func (t *traffic) free() {
+	t.rd.free()
+	t.wr.free()
+	t.writeDeadline.set(time.Time{})
 }
 
 // Read reads up to len(p) bytes (nng_http_conn_read). It never reads more from C
@@ -349,7 +382,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 	if len(p) == 0 { // C would close the connection (defect CL19)
 		return 0, c.open("read")
 	}
-	return c.rd.read(c, p)
+	return c.io().rd.read(c, p)
 }
 
 // Write queues p for sending (nng_http_conn_write_all) and returns when all of it
@@ -361,7 +394,7 @@ func (c *Conn) Write(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, c.open("write")
 	}
-	return c.wr.write(c, p)
+	return c.io().wr.write(c, p)
 }
 
 // Flush waits until everything written has been taken by the kernel, or over TLS
@@ -500,18 +533,18 @@ func (c *Conn) writeMessage(ctx context.Context, op string, m *message, sendable
 // req and res belong to C until Transact returns; they answer ErrBusy meanwhile.
 func (c *Conn) Transact(ctx context.Context, req *Request, res *Response) error {
 	// A transaction reads and writes, so it takes both turns.
-	if err := c.rd.take(ctx, c, "transact"); err != nil {
+	if err := c.io().rd.take(ctx, c, "transact"); err != nil {
 		return err
 	}
-	if err := c.wr.take(ctx, c, "transact"); err != nil {
-		c.rd.give()
+	if err := c.io().wr.take(ctx, c, "transact"); err != nil {
+		c.io().rd.give()
 		return err
 	}
 	giveBack := func(Errno) {
-		c.rd.give()
-		c.wr.give()
+		c.io().rd.give()
+		c.io().wr.give()
 	}
-	if c.rd.busy || len(c.rd.rest) > 0 {
+	if c.io().rd.busy || len(c.io().rd.rest) > 0 {
 		giveBack(0)
 		return refuse("transact", "", ErrState, readPending)
 	}
@@ -522,7 +555,7 @@ func (c *Conn) Transact(ctx context.Context, req *Request, res *Response) error 
 	}
 	c.inUse()
 	C.nng_http_conn_transact(c.c, req.req, res.res, t.op.c.aio)
-	err = t.wait(ctx, c.closing)
+	err = t.wait(ctx, c.io().closing)
 	if errors.Is(err, ErrClosed) && !c.closed.Load() {
 		err = &OpError{Op: "transact", Err: ErrConnShut}
 	}

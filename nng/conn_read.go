@@ -28,7 +28,7 @@ type readSide struct {
 func (s *readSide) take(ctx context.Context, c *Conn, op string) error {
 	select {
 	case s.turn <- struct{}{}:
-	case <-c.closing:
+	case <-c.io().closing:
 		return closedError(op)
 	case <-ctx.Done():
 		return &OpError{Op: op, Err: contextErrno(ctx)}
@@ -57,10 +57,10 @@ func (s *readSide) ready(c *Conn, op string) error {
 
 // read is Conn.Read. A deadline leaves the read in flight, for the next caller.
 func (s *readSide) read(c *Conn, p []byte) (int, error) {
-	passed := c.readDeadline.passed()
+	passed := c.io().readDeadline.passed()
 	select {
 	case s.turn <- struct{}{}:
-	case <-c.closing:
+	case <-c.io().closing:
 		return 0, closedError("read")
 	case <-passed:
 		return 0, &OpError{Op: "read", Err: ErrTimedOut}
@@ -96,10 +96,10 @@ func (s *readSide) read(c *Conn, p []byte) (int, error) {
 			if s.err == nil {
 				s.rest = s.buf.mem[:s.op.count]
 			}
-		case <-c.closing:
+		case <-c.io().closing:
 		case <-passed:
 			// The deadline may have been moved on while we slept.
-			passed = c.readDeadline.passed()
+			passed = c.io().readDeadline.passed()
 		}
 	}
 }
@@ -124,7 +124,7 @@ func (s *readSide) collect(c *Conn, op string) {
 	case ErrClosed:
 		// C has closed the connection because of something else. If a write has
 		// failed, as over TLS the first one with the handshake, that is why.
-		s.err = &OpError{Op: op, Err: c.wr.failure(ErrConnShut)}
+		s.err = &OpError{Op: op, Err: c.io().wr.failure(ErrConnShut)}
 	default:
 		s.err = &OpError{Op: op, Err: connErrno(e)}
 	}
@@ -133,7 +133,7 @@ func (s *readSide) collect(c *Conn, op string) {
 // readOp runs an operation of C that reads: start starts it, use takes what it
 // brought. A context that ends cancels it, and that closes the connection in C.
 func (c *Conn) readOp(ctx context.Context, op string, start func(*readSide) error, use func(*readSide)) error {
-	s := &c.rd
+	s := &c.io().rd
 	if err := s.take(ctx, c, op); err != nil {
 		return err
 	}
@@ -153,7 +153,7 @@ func (c *Conn) readOp(ctx context.Context, op string, start func(*readSide) erro
 	s.busy = true
 	select {
 	case <-s.op.done:
-	case <-c.closing:
+	case <-c.io().closing:
 		return closedError(op) // teardown completes the operation
 	case <-ctx.Done():
 		s.op.cancel()

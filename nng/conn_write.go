@@ -38,7 +38,7 @@ type writeSide struct {
 func (s *writeSide) take(ctx context.Context, c *Conn, op string) error {
 	select {
 	case s.turn <- struct{}{}:
-	case <-c.closing:
+	case <-c.io().closing:
 		return closedError(op)
 	case <-ctx.Done():
 		return &OpError{Op: op, Err: contextErrno(ctx)}
@@ -59,7 +59,7 @@ func (s *writeSide) take(ctx context.Context, c *Conn, op string) error {
 		}
 		select {
 		case <-s.moved:
-		case <-c.closing:
+		case <-c.io().closing:
 		case <-ctx.Done():
 			s.give()
 			return &OpError{Op: op, Err: contextErrno(ctx)}
@@ -87,10 +87,10 @@ func (s *writeSide) ready(c *Conn, op string) error {
 
 // write is Conn.Write.
 func (s *writeSide) write(c *Conn, p []byte) (n int, err error) {
-	passed := c.writeDeadline.passed()
+	passed := c.io().writeDeadline.passed()
 	select {
 	case s.turn <- struct{}{}:
-	case <-c.closing:
+	case <-c.io().closing:
 		return 0, closedError("write")
 	case <-passed:
 		return 0, &OpError{Op: "write", Err: ErrTimedOut}
@@ -116,9 +116,9 @@ func (s *writeSide) write(c *Conn, p []byte) (n int, err error) {
 		}
 		select {
 		case <-s.moved:
-		case <-c.closing:
+		case <-c.io().closing:
 		case <-passed:
-			passed = c.writeDeadline.passed()
+			passed = c.io().writeDeadline.passed()
 		}
 	}
 }
@@ -219,7 +219,7 @@ func (s *writeSide) failure(e Errno) Errno {
 // means just to wait for that. A context that ends cancels the operation, and that
 // closes the connection in C.
 func (c *Conn) writeOp(ctx context.Context, op string, start func(*writeSide) error) (count int, err error) {
-	s := &c.wr
+	s := &c.io().wr
 	if err := s.take(ctx, c, op); err != nil {
 		return 0, err
 	}
@@ -254,7 +254,7 @@ func (c *Conn) writeOp(ctx context.Context, op string, start func(*writeSide) er
 		}
 		select {
 		case <-s.moved:
-		case <-c.closing:
+		case <-c.io().closing:
 			return 0, closedError(op) // teardown completes the operation
 		case <-done:
 			s.op.cancel()

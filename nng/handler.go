@@ -21,7 +21,7 @@ import "C"
 // those that change one: ErrBusy (it is on a server), ErrClosed, and the same.
 type Handler struct {
 	fn    HandlerFunc // nil for nng's own handlers
-	alloc func(path string, handle C.uintptr_t) (*C.nng_http_handler, C.int)
+	alloc func(path string, flags C.uintptr_t) (*C.nng_http_handler, C.int)
 
 	mu       sync.Mutex
 	path     string
@@ -29,9 +29,8 @@ type Handler struct {
 	server   *Server   // the server it is on
 	closed   bool
 	settings [settingKinds]func(*C.nng_http_handler) C.int
-
-	inline  atomic.Bool
-	ownBody atomic.Bool // the handler reads the body from the connection
+	inline   bool // the function runs on nng's threads
+	ownBody  bool // the handler reads the body from the connection
 }
 
 // The settings of a handler, kept so that it can be made anew: C lets nobody change
@@ -51,6 +50,7 @@ type cHandler struct {
 	h      *Handler
 	c      *C.nng_http_handler
 	handle uintptr
+	inline bool
 	server atomic.Pointer[cServer] // where its requests are counted
 }
 
@@ -66,6 +66,7 @@ func (c *cHandler) free() {
 // forget ends the Go side of a C handler that its server frees.
 func (c *cHandler) forget() {
 	handlers.remove(c.handle)
+	releasePump()
 	live.handlers.Add(-1)
 }
 
@@ -86,11 +87,21 @@ func (h *Handler) build(op string) error {
 	if h.c != nil {
 		return nil
 	}
-	c := &cHandler{h: h}
+	if e := holdPump(); e != 0 {
+		return check(op, h.path, int(e))
+	}
+	c := &cHandler{h: h, inline: h.inline}
 	c.handle = handlers.add(c)
 	live.handlers.Add(1)
+	flags := C.uintptr_t(c.handle) << C.NNGO_FLAG_BITS
+	if h.inline {
+		flags |= C.NNGO_INLINE
+	}
+	if !h.ownBody {
+		flags |= C.NNGO_COLLECT
+	}
 	var rv C.int
-	if c.c, rv = h.alloc(h.path, C.uintptr_t(c.handle)); rv != 0 {
+	if c.c, rv = h.alloc(h.path, flags); rv != 0 {
 		c.forget()
 		return check(op, h.path, int(rv))
 	}
@@ -112,17 +123,25 @@ func (h *Handler) build(op string) error {
 func (h *Handler) set(op string, kind int, apply func(*C.nng_http_handler) C.int) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	return h.setLocked(op, kind, apply)
+}
+
+func (h *Handler) setLocked(op string, kind int, apply func(*C.nng_http_handler) C.int) error {
 	if err := h.changeable(op); err != nil {
 		return err
 	}
 	old := h.settings[kind]
 	h.settings[kind] = apply
-	h.drop()
-	if err := h.build(op); err != nil {
+	if err := h.rebuild(op); err != nil {
 		h.settings[kind] = old
 		return err
 	}
 	return nil
+}
+
+func (h *Handler) rebuild(op string) error {
+	h.drop()
+	return h.build(op)
 }
 
 func (h *Handler) changeable(op string) error {
@@ -172,11 +191,15 @@ func (h *Handler) CollectBody(want bool, max int) error {
 		return refuse("handler collect body", strconv.Itoa(max), ErrInvalid, "the size is a number of bytes, or -1 for no limit")
 	}
 	size := C.size_t(max) // -1 becomes the largest size, which is C's "no limit"
-	err := h.set("handler collect body", settingBody, func(c *C.nng_http_handler) C.int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	old := h.ownBody
+	h.ownBody = !want
+	err := h.setLocked("handler collect body", settingBody, func(c *C.nng_http_handler) C.int {
 		return C.nng_http_handler_collect_body(c, C.bool(want), size)
 	})
-	if err == nil {
-		h.ownBody.Store(!want)
+	if err != nil {
+		h.ownBody = old
 	}
 	return err
 }
@@ -214,8 +237,8 @@ func (h *Handler) SetInline() error {
 	if err := h.changeable("handler set inline"); err != nil {
 		return err
 	}
-	h.inline.Store(true)
-	return nil
+	h.inline = true
+	return h.rebuild("handler set inline")
 }
 
 // Path returns the path that the handler answers.

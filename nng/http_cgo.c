@@ -1,12 +1,14 @@
 // The callback contract.
 //
 // nng calls back on threads of its own (a pool of "nng:task" threads). There
-// are three callbacks; they pass only integers and C pointers on to Go:
+// are three callbacks. They do not call Go, which would cost a wait for a place to run
+// in, but note an event and wake Go only if that sleeps.
 //
 //   op_done     an aio of ours has completed. Thread: an nng task thread.
 //               Locks held by nng: none. The op stays owned by Go; it is not
-//               freed before this callback has returned (nng_aio_free waits).
-//               Errors travel as the aio's result.
+//               freed before this callback has returned (nng_aio_free waits). The event
+//               may be taken after that: Go finds its side by a number and, if that is
+//               gone, nothing. Errors travel as the aio's result.
 //
 //   handler_cb  a request has arrived. Thread: an nng task thread. Locks: none.
 //               req and conn are borrowed until one of the nngo_call functions
@@ -14,21 +16,27 @@
 //               one of them exactly once, from any thread; after that it touches
 //               neither the aio nor req nor conn. Errors travel as an HTTP
 //               response, or as the aio's result, upon which nng drops the
-//               connection.
+//               connection. Handlers that asked for it (Handler.SetInline) are called in
+//               Go from here.
 //
 //   reply_done  a response has been written. Thread: an nng task thread. Locks:
-//               none. It stays in C, but for the last one when a server drains:
-//               then Go is told (nngoServerIdle).
+//               none. It stays in C, but for the last one when a server drains,
+//               which is an event.
 //
-// Go never runs user code inside op_done, and inside handler_cb only for
-// handlers that asked for it (Handler.SetInline). The exported Go functions
-// recover from panics, so none unwinds through C.
+// The exported Go functions recover from panics, so none unwinds through C.
 
 #include "http_cgo.h"
 
-#include <pthread.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
+#ifdef __linux__
+#include <sys/eventfd.h>
+#endif
 
 #if defined(__has_include)
 #if __has_include(<nnghttp_build.h>)
@@ -37,18 +45,127 @@
 #endif
 
 // Written in Go (callbacks.go).
-extern void nngoOpDone(uintptr_t, int, size_t, void *);
-extern void nngoHandle(
-    uintptr_t, nng_aio *, nng_http_req *, nng_http_conn *);
-extern void nngoServerIdle(uintptr_t);
+extern void nngoEvent(nngo_event *);
+
+// The events that Go has not taken yet. Two lists change places when it takes them.
+static struct {
+	pthread_mutex_t mtx;
+	nngo_event     *list;
+	size_t          n;
+	size_t          cap;
+	nngo_event     *taken;
+	size_t          taken_cap;
+	bool            asleep; // Go waits for the descriptor
+	int             wake[2];
+} events = { .mtx = PTHREAD_MUTEX_INITIALIZER };
+
+int
+nngo_events_init(int *fd)
+{
+#ifdef __linux__
+	events.wake[0] = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	events.wake[1] = events.wake[0];
+	if (events.wake[0] < 0) {
+		return ((errno == ENOMEM) ? NNG_ENOMEM : NNG_ENOFILES);
+	}
+#else
+	if (pipe(events.wake) != 0) {
+		return (NNG_ENOFILES);
+	}
+	for (int i = 0; i < 2; i++) {
+		(void) fcntl(events.wake[i], F_SETFL, O_NONBLOCK);
+		(void) fcntl(events.wake[i], F_SETFD, FD_CLOEXEC);
+	}
+#endif
+	*fd = events.wake[0];
+	return (0);
+}
+
+void
+nngo_events_wake(void)
+{
+	static const uint64_t one = 1;
+
+	// A counter or a pipe that is full has woken Go long since.
+	if (write(events.wake[1], &one, sizeof(one)) < 0) {
+		return;
+	}
+}
+
+nngo_events
+nngo_events_take(void)
+{
+	nngo_events got;
+	size_t      cap;
+
+#ifndef __linux__
+	char junk[256]; // a pipe that is full would not wake Go any more
+
+	while (read(events.wake[0], junk, sizeof(junk)) == sizeof(junk)) {
+	}
+#endif
+	(void) pthread_mutex_lock(&events.mtx);
+	got.list         = events.list;
+	got.n            = events.n;
+	events.asleep    = (got.n == 0);
+	cap              = events.cap;
+	events.list      = events.taken;
+	events.cap       = events.taken_cap;
+	events.n         = 0;
+	events.taken     = got.list;
+	events.taken_cap = cap;
+	(void) pthread_mutex_unlock(&events.mtx);
+	return (got);
+}
+
+// events_grow makes room for more. The lock is held.
+static bool
+events_grow(void)
+{
+	size_t      cap  = (events.cap == 0) ? 64 : events.cap * 2;
+	nngo_event *list = realloc(events.list, cap * sizeof(*list));
+
+	if (list == NULL) {
+		return (false);
+	}
+	events.list = list;
+	events.cap  = cap;
+	return (true);
+}
+
+static void
+event_add(nngo_event *e)
+{
+	bool wake;
+
+	(void) pthread_mutex_lock(&events.mtx);
+	if ((events.n == events.cap) && !events_grow()) {
+		(void) pthread_mutex_unlock(&events.mtx);
+		nngoEvent(e); // slow, but no event may be lost
+		return;
+	}
+	events.list[events.n++] = *e;
+	wake                    = events.asleep;
+	events.asleep           = false;
+	(void) pthread_mutex_unlock(&events.mtx);
+	if (wake) {
+		nngo_events_wake();
+	}
+}
 
 static void
 op_done(void *arg)
 {
-	nngo_op *op = arg;
+	nngo_op   *op = arg;
+	nngo_event e  = {
+		.kind   = NNGO_OP_DONE,
+		.handle = op->handle,
+		.result = nng_aio_result(op->aio),
+		.count  = nng_aio_count(op->aio),
+		.ptr    = { nng_aio_get_output(op->aio, 0) },
+	};
 
-	nngoOpDone(op->handle, nng_aio_result(op->aio),
-	    nng_aio_count(op->aio), nng_aio_get_output(op->aio, 0));
+	event_add(&e);
 }
 
 int
@@ -256,15 +373,27 @@ nngo_res_head(nng_http_res *res, char *buf, size_t cap)
 static void
 handler_cb(nng_aio *aio)
 {
-	nng_http_req     *req  = nng_aio_get_input(aio, 0);
-	nng_http_handler *h    = nng_aio_get_input(aio, 1);
-	nng_http_conn    *conn = nng_aio_get_input(aio, 2);
+	nng_http_handler *h = nng_aio_get_input(aio, 1);
+	uintptr_t  flags    = (uintptr_t) nng_http_handler_get_data(h);
+	nngo_event e        = {
+		.kind   = NNGO_REQUEST,
+		.handle = flags >> NNGO_FLAG_BITS,
+		.ptr    = { aio, nng_aio_get_input(aio, 0), nng_aio_get_input(aio, 2) },
+	};
 
-	nngoHandle((uintptr_t) nng_http_handler_get_data(h), aio, req, conn);
+	if (((flags & NNGO_COLLECT) != 0) &&
+	    (nng_http_req_get_header(e.ptr[1], "Transfer-Encoding") != NULL)) {
+		e.result = NNG_HTTP_STATUS_NOT_IMPLEMENTED; // defect P3
+	}
+	if ((flags & NNGO_INLINE) != 0) {
+		nngoEvent(&e);
+	} else {
+		event_add(&e);
+	}
 }
 
 int
-nngo_handler_alloc(nng_http_handler **hp, const char *path, uintptr_t handle)
+nngo_handler_alloc(nng_http_handler **hp, const char *path, uintptr_t flags)
 {
 	nng_http_handler *h;
 	int               rv;
@@ -273,7 +402,7 @@ nngo_handler_alloc(nng_http_handler **hp, const char *path, uintptr_t handle)
 		return (rv);
 	}
 	// No destructor: nng does not promise to run it (defect S13).
-	if ((rv = nng_http_handler_set_data(h, (void *) handle, NULL)) != 0) {
+	if ((rv = nng_http_handler_set_data(h, (void *) flags, NULL)) != 0) {
 		nng_http_handler_free(h);
 		return (rv);
 	}
@@ -303,9 +432,22 @@ struct nngo_reply {
 	nngo_server  *srv;
 	nng_aio      *tx;   // writes the response
 	nng_aio      *call; // the handler's, finished behind that
-	nng_http_res *res;
+	nng_http_res *res;  // what is written, or NULL:
+	char         *buf;  // bytes
+	size_t        cap;
 	bool          close;
 };
+
+// REPLY_KEEP is the largest buffer that a spare reply keeps.
+#define REPLY_KEEP 8192
+
+static void
+reply_free_buf(nngo_reply *r)
+{
+	free(r->buf);
+	r->buf = NULL;
+	r->cap = 0;
+}
 
 static void
 server_lock(nngo_server *srv)
@@ -344,6 +486,7 @@ nngo_server_free(nngo_server *srv)
 	while ((r = srv->spare) != NULL) {
 		srv->spare = r->next;
 		nng_aio_free(r->tx);
+		reply_free_buf(r);
 		nng_free(r, sizeof(*r));
 	}
 	(void) pthread_mutex_destroy(&srv->mtx);
@@ -373,11 +516,11 @@ nngo_server_abort(nngo_server *srv)
 static void
 server_leave(nngo_server *srv)
 {
-	uintptr_t handle = srv->handle;
+	nngo_event e = { .kind = NNGO_SERVER_IDLE, .handle = srv->handle };
 
 	if (__atomic_sub_fetch(&srv->running, 1, __ATOMIC_SEQ_CST) ==
 	    NNGO_DRAINING) {
-		nngoServerIdle(handle);
+		event_add(&e);
 	}
 }
 
@@ -394,6 +537,27 @@ nngo_call_end(nngo_server *srv, nng_aio *call, int rv)
 	}
 }
 
+// reply_drop makes a reply a spare one.
+static void
+reply_drop(nngo_server *srv, nngo_reply *r)
+{
+	if (r->cap > REPLY_KEEP) {
+		reply_free_buf(r);
+	}
+	server_lock(srv);
+	if (r->prev != NULL) {
+		r->prev->next = r->next;
+	} else {
+		srv->active = r->next;
+	}
+	if (r->next != NULL) {
+		r->next->prev = r->prev;
+	}
+	r->next    = srv->spare;
+	srv->spare = r;
+	server_unlock(srv);
+}
+
 // reply_done is called on an nng task thread when a response is out or failed.
 static void
 reply_done(void *arg)
@@ -407,18 +571,7 @@ reply_done(void *arg)
 		rv = NNG_ECLOSED;
 	}
 	nng_http_res_free(r->res);
-	server_lock(srv);
-	if (r->prev != NULL) {
-		r->prev->next = r->next;
-	} else {
-		srv->active = r->next;
-	}
-	if (r->next != NULL) {
-		r->next->prev = r->prev;
-	}
-	r->next    = srv->spare;
-	srv->spare = r;
-	server_unlock(srv);
+	reply_drop(srv, r);
 	nngo_call_end(srv, call, rv);
 }
 
@@ -432,6 +585,7 @@ reply_alloc(nngo_server *srv)
 	if ((r = srv->spare) != NULL) {
 		srv->spare = r->next;
 	} else if ((r = nng_alloc(sizeof(*r))) != NULL) {
+		memset(r, 0, sizeof(*r));
 		if (nng_aio_alloc(&r->tx, reply_done, r) != 0) {
 			nng_free(r, sizeof(*r));
 			r = NULL;
@@ -494,23 +648,53 @@ frame_response(nng_http_req *req, nng_http_res *res)
 	return (0);
 }
 
+// must_close says whether the connection ends with the answer to a request, whatever
+// that says.
+static bool
+must_close(nngo_server *srv, nng_http_req *req)
+{
+	return (says_close(nng_http_req_get_header(req, "Connection")) ||
+	    (strcmp(nng_http_req_get_version(req), "HTTP/1.1") != 0) ||
+	    ((__atomic_load_n(&srv->running, __ATOMIC_SEQ_CST) &
+	         NNGO_DRAINING) != 0));
+}
+
+// reply_start writes r, the bytes in its buffer unless it has a response.
+static void
+reply_start(nngo_server *srv, nng_aio *call, nngo_reply *r, size_t len)
+{
+	nng_http_conn *conn = nng_aio_get_input(call, 2);
+	nng_iov        iov  = { .iov_buf = r->buf, .iov_len = len };
+
+	r->call = call;
+	// The reply can be out before the next line, and the server gone with it: so
+	// count ourselves too. An abort that came before C knew of the write has had
+	// no effect on it.
+	(void) __atomic_add_fetch(&srv->running, 1, __ATOMIC_SEQ_CST);
+	if (r->res != NULL) {
+		nng_http_conn_write_res(conn, r->res, r->tx);
+	} else {
+		(void) nng_aio_set_iov(r->tx, 1, &iov);
+		nng_http_conn_write_all(conn, r->tx);
+	}
+	if (__atomic_load_n(&srv->aborted, __ATOMIC_SEQ_CST)) {
+		abort_replies(srv);
+	}
+	server_leave(srv);
+}
+
 // nngo_call_reply sends a response, which it frees, and completes the handler. An
 // error response gets the server's page for its status, if there is one.
 void
 nngo_call_reply(nngo_server *srv, nng_aio *call, nng_http_res *res,
     bool is_error, bool close)
 {
-	nng_http_req  *req  = nng_aio_get_input(call, 0);
-	nng_http_conn *conn = nng_aio_get_input(call, 2);
-	nngo_reply    *r;
-	int            rv = 0;
+	nng_http_req *req = nng_aio_get_input(call, 0);
+	nngo_reply   *r;
+	int           rv = 0;
 
-	close = close || says_close(nng_http_res_get_header(res, "Connection")) ||
-	    says_close(nng_http_req_get_header(req, "Connection")) ||
-	    (strcmp(nng_http_req_get_version(req), "HTTP/1.1") != 0) ||
-	    ((__atomic_load_n(&srv->running, __ATOMIC_SEQ_CST) &
-	         NNGO_DRAINING) != 0);
-
+	close = close || must_close(srv, req) ||
+	    says_close(nng_http_res_get_header(res, "Connection"));
 	if (is_error) {
 		rv = nng_http_server_res_error(srv->server, res);
 	}
@@ -528,18 +712,101 @@ nngo_call_reply(nngo_server *srv, nng_aio *call, nng_http_res *res,
 		nngo_call_end(srv, call, rv);
 		return;
 	}
-	r->call  = call;
 	r->res   = res;
 	r->close = close;
-	// The reply can be out before the next line, and the server gone with it: so
-	// count ourselves too. An abort that came before C knew of the write has had
-	// no effect on it.
-	(void) __atomic_add_fetch(&srv->running, 1, __ATOMIC_SEQ_CST);
-	nng_http_conn_write_res(conn, res, r->tx);
-	if (__atomic_load_n(&srv->aborted, __ATOMIC_SEQ_CST)) {
-		abort_replies(srv);
+	reply_start(srv, call, r, 0);
+}
+
+static char *
+put(char *to, const void *from, size_t len)
+{
+	if (len != 0) {
+		memcpy(to, from, len);
 	}
-	server_leave(srv);
+	return (to + len);
+}
+
+// nngo_call_send sends a response that was never an nng_http_res, and completes the
+// handler: a first line and fields, the Content-Length of the body, and the body; or, whole,
+// just bytes. All is copied.
+void
+nngo_call_send(nngo_server *srv, nng_aio *call, bool whole, bool close,
+    const void *head, size_t head_len, const void *body, size_t body_len)
+{
+	static const char closing[] = "Connection: close\r\n";
+	nng_http_req     *req       = nng_aio_get_input(call, 0);
+	char              length[64];
+	size_t            length_len = 0;
+	size_t            need;
+	nngo_reply       *r;
+	char             *to;
+
+	if (!whole) {
+		close      = close || must_close(srv, req);
+		length_len = (size_t) snprintf(length, sizeof(length),
+		    "Content-Length: %zu\r\n%s\r\n", body_len, close ? closing : "");
+		if (strcmp(nng_http_req_get_method(req), "HEAD") == 0) {
+			body_len = 0;
+		}
+	}
+	need = head_len + length_len + body_len;
+	if ((r = reply_alloc(srv)) == NULL) {
+		nngo_call_end(srv, call, NNG_ENOMEM);
+		return;
+	}
+	r->res   = NULL;
+	r->close = close;
+	if (r->cap < need) {
+		reply_free_buf(r);
+		if ((r->buf = malloc(need)) != NULL) {
+			r->cap = need;
+		}
+	}
+	if (r->cap < need) {
+		reply_drop(srv, r);
+		nngo_call_end(srv, call, NNG_ENOMEM);
+		return;
+	}
+	to = put(r->buf, head, head_len);
+	to = put(to, length, length_len);
+	(void) put(to, body, body_len);
+	reply_start(srv, call, r, need);
+}
+
+int
+nngo_res_make(nng_http_res **resp, uint16_t status, const char *reason, char *fields,
+    size_t len, void *body, size_t body_len, bool borrow)
+{
+	nng_http_res *res;
+	char         *end = fields + len;
+	int           rv;
+
+	if ((rv = nng_http_res_alloc(&res)) != 0) {
+		return (rv);
+	}
+	rv = nng_http_res_set_status(res, status);
+	if ((rv == 0) && (reason != NULL)) {
+		rv = nng_http_res_set_reason(res, reason);
+	}
+	while ((rv == 0) && (fields < end)) {
+		char *value = memchr(fields, ':', (size_t) (end - fields));
+		char *next  = memchr(value, '\r', (size_t) (end - value));
+
+		*value = '\0';
+		*next  = '\0';
+		rv     = nng_http_res_set_header(res, fields, value + 2);
+		fields = next + 2;
+	}
+	if ((rv == 0) && (body_len != 0)) {
+		rv = borrow ? nng_http_res_set_data(res, body, body_len)
+		            : nng_http_res_copy_data(res, body, body_len);
+	}
+	if (rv != 0) {
+		nng_http_res_free(res);
+		return (rv);
+	}
+	*resp = res;
+	return (0);
 }
 
 // nngo_call_error sends nng's own error page and closes the connection.
@@ -559,12 +826,6 @@ nngo_call_error(nngo_server *srv, nng_aio *call, uint16_t status)
 		(void) nng_http_res_set_header(res, "Retry-After", "1");
 	}
 	nngo_call_reply(srv, call, res, true, true);
-}
-
-bool
-nngo_req_has_te(nng_http_req *req)
-{
-	return (nng_http_req_get_header(req, "Transfer-Encoding") != NULL);
 }
 
 // tls.h declares these for every build, but libraries with TLS contain only the

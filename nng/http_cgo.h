@@ -11,6 +11,35 @@
 #include <nng/supplemental/http/http.h>
 #include <nng/supplemental/tls/tls.h>
 
+// An nngo_event tells Go of something that has happened. Events gather in a queue; Go
+// takes all of them with one call and sleeps when there are none (events.go).
+typedef enum {
+	NNGO_OP_DONE,     // an operation has completed: result, count, ptr[0] is output 0
+	NNGO_REQUEST,     // a request has arrived: ptr is aio, request, connection
+	NNGO_SERVER_IDLE, // a server that drains has nothing in hand any more
+} nngo_event_kind;
+
+typedef struct {
+	uintptr_t       handle; // of the Go side
+	nngo_event_kind kind;
+	int             result;
+	size_t          count;
+	void           *ptr[3];
+} nngo_event;
+
+typedef struct {
+	nngo_event *list;
+	size_t      n;
+} nngo_events;
+
+// nngo_events_init gives the descriptor that becomes readable when there are events and
+// Go sleeps. nngo_events_take takes the events that are there;
+// they stay until the next call, of which there is one at a time. If there are none,
+// Go sleeps from then on. nngo_events_wake wakes it without an event.
+int         nngo_events_init(int *);
+nngo_events nngo_events_take(void);
+void        nngo_events_wake(void);
+
 // An nngo_op is one nng_aio together with the integer that names its Go side.
 // It is allocated and freed by Go (op.go) and used for one operation at a time.
 typedef struct {
@@ -51,12 +80,22 @@ int  nngo_server_alloc(nngo_server **, nng_http_server *, uintptr_t);
 void nngo_server_free(nngo_server *);
 void nngo_server_abort(nngo_server *);
 
-// Handlers. Exactly one nngo_call function ends each call.
+// Handlers. What travels with one is the handle of its Go side above two flags. Exactly
+// one nngo_call function ends each call.
+#define NNGO_INLINE ((uintptr_t) 1)  // Go is called on nng's thread
+#define NNGO_COLLECT ((uintptr_t) 2) // nng collects the body, so it must not be in chunks
+#define NNGO_FLAG_BITS 2
 int  nngo_handler_alloc(nng_http_handler **, const char *, uintptr_t);
 void nngo_call_end(nngo_server *, nng_aio *, int);
 void nngo_call_reply(nngo_server *, nng_aio *, nng_http_res *, bool, bool);
+void nngo_call_send(nngo_server *, nng_aio *, bool whole, bool close, const void *head,
+    size_t, const void *body, size_t);
 void nngo_call_error(nngo_server *, nng_aio *, uint16_t);
-bool nngo_req_has_te(nng_http_req *);
+
+// nngo_res_make makes a response of what Go has gathered for it: lines "NAME: VALUE\r\n",
+// which it spoils, and a body, which is borrowed or copied.
+int nngo_res_make(nng_http_res **, uint16_t, const char *reason, char *fields, size_t,
+    void *body, size_t, bool borrow);
 
 // nngo_req_head and nngo_res_head copy the head of a message into a buffer: method, URI
 // and version (version and reason), then name and value of each header, each with its

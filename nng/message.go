@@ -28,6 +28,7 @@ type message struct {
 	mu       sync.Mutex
 	res      *C.nng_http_res // exactly one of res and req is set,
 	req      *C.nng_http_req // none when closed
+	draft    *draft          // or this
 	kind     string          // "request" or "response"
 	borrowed bool            // the server frees it
 	using    int             // operations of nng that hold it
@@ -38,7 +39,9 @@ type message struct {
 	cleanup  runtime.Cleanup
 }
 
-func (m *message) closed() bool { return m.doomed || (m.req == nil && m.res == nil) }
+func (m *message) closed() bool {
+	return m.doomed || (m.req == nil && m.res == nil && m.draft == nil)
+}
 
 // begin locks the message for a look at it or a change; nil means go on, and then
 // unlock.
@@ -52,6 +55,10 @@ func (m *message) begin(op string, change bool) error {
 		err = refuse(m.kind+" "+op, "", ErrBusy, "an operation is using it; wait for that to end")
 	case change && m.sent:
 		err = refuse(m.kind+" "+op, "", ErrState, "its head has been sent and is kept as it was; Reset it or make a new one")
+	case m.draft != nil:
+		if e := m.draft.make(m); e != 0 {
+			err = &OpError{Op: m.kind + " " + op, Err: e}
+		}
 	}
 	if err != nil {
 		m.mu.Unlock()
@@ -82,6 +89,11 @@ func (m *message) release(sent bool) {
 
 // free gives the C object back, if it is ours. The lock is held.
 func (m *message) free() {
+	if m.draft != nil {
+		m.draft.release()
+		m.draft = nil
+		return
+	}
 	if m.borrowed {
 		return
 	}
@@ -264,6 +276,9 @@ func (m *message) SetHeader(name, value string) error {
 	if err := checkHeader(m.kind+" set header", name, value); err != nil {
 		return err
 	}
+	if done, err := m.drafting("set header", func(d *draft) bool { return d.add(name, value) }); done {
+		return err
+	}
 	k, v := cstring(name), cstring(value)
 	return m.set("set header", name, func() C.int {
 		if m.req != nil {
@@ -278,6 +293,9 @@ func (m *message) SetHeader(name, value string) error {
 // (nng_http_req_add_header, nng_http_res_add_header).
 func (m *message) AddHeader(name, value string) error {
 	if err := checkHeader(m.kind+" add header", name, value); err != nil {
+		return err
+	}
+	if done, err := m.drafting("add header", func(d *draft) bool { return d.add(name, value) }); done {
 		return err
 	}
 	k, v := cstring(name), cstring(value)
@@ -334,6 +352,12 @@ func (m *message) CopyData(body []byte) error {
 	if err := checkData(m.kind+" copy data", len(body)); err != nil {
 		return err
 	}
+	if done, err := m.drafting("copy data", func(d *draft) bool {
+		d.setBody(body, true)
+		return true
+	}); done {
+		return err
+	}
 	return m.set("copy data", "", func() C.int {
 		m.unpin()
 		// The address of an element, in the call itself, lets cgo look at the slice
@@ -356,6 +380,12 @@ func (m *message) CopyData(body []byte) error {
 // tells when the server has sent it.
 func (m *message) SetData(body []byte) error {
 	if err := checkData(m.kind+" set data", len(body)); err != nil {
+		return err
+	}
+	if done, err := m.drafting("set data", func(d *draft) bool {
+		d.setBody(body, false)
+		return true
+	}); done {
 		return err
 	}
 	return m.set("set data", "", func() C.int {

@@ -28,12 +28,12 @@ const cancelGrace = 2 * time.Second
 // An op is one nng_aio with a Go side. It carries one operation at a time.
 //
 // Life of an operation: begin, then one C call that starts it, then wait. The
-// completion callback arrives exactly once, on an nng thread.
+// completion arrives exactly once, on the pump's goroutine.
 type op struct {
 	c      *C.nngo_op
 	handle uintptr
 	done   chan struct{} // one token per completion
-	notify func(*op)     // called instead of done when set; runs on an nng thread
+	notify func(*op)     // called instead of done when set; must not block
 
 	// Written by the callback before the token is sent.
 	result Errno
@@ -42,17 +42,21 @@ type op struct {
 }
 
 func newOp(notify func(*op)) (*op, Errno) {
+	if e := holdPump(); e != 0 {
+		return nil, e
+	}
 	o := &op{done: make(chan struct{}, 1), notify: notify}
 	o.handle = ops.add(o)
 	if rv := C.nngo_op_alloc(&o.c, C.uintptr_t(o.handle)); rv != 0 {
 		ops.remove(o.handle)
+		releasePump()
 		return nil, Errno(rv)
 	}
 	live.ops.Add(1)
 	return o, 0
 }
 
-// complete is called by C when the operation has ended.
+// complete is called when the operation has ended.
 func (o *op) complete(result Errno, count int, output unsafe.Pointer) {
 	o.result, o.count, o.output = result, count, output
 	if o.notify != nil {
@@ -94,10 +98,11 @@ func (o *op) wait(ctx context.Context, closing <-chan struct{}) (result Errno, o
 	}
 }
 
-// free releases the aio. It waits for a callback that is running (nng_aio_free),
-// so it must not be called from one.
+// free releases the aio. It waits for a callback that is running (nng_aio_free). A
+// completion that has not been seen by then is lost.
 func (o *op) free() {
 	C.nngo_op_free(o.c)
 	ops.remove(o.handle)
+	releasePump()
 	live.ops.Add(-1)
 }

@@ -187,6 +187,7 @@ func TestForgottenResponseIsFreed(t *testing.T) {
 		res, err := nng.NewResponse()
 		require.NoError(t, err)
 		require.NoError(t, res.SetData([]byte("forgotten")))
+		require.Equal(t, "9", res.Header("Content-Length")) // which makes the response C's
 	}()
 	require.Eventually(t, func() bool {
 		runtime.GC()

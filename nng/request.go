@@ -183,14 +183,12 @@ func (r *Request) adopt() {
 // that still uses it, on another connection, is waited for; that is seldom, so
 // asking again does.
 func (r *Request) expire() {
-	r.Close()
-	for {
-		r.mu.Lock()
-		using := r.using
+	r.mu.Lock()
+	r.doomed = true
+	for r.using > 0 {
 		r.mu.Unlock()
-		if using == 0 {
-			return
-		}
 		time.Sleep(time.Millisecond)
+		r.mu.Lock()
 	}
+	r.mu.Unlock()
 }

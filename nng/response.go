@@ -15,18 +15,29 @@ import "C"
 type Response struct {
 	message
 	isError bool
+	draft   draft
 }
 
 // NewResponse makes a "200 OK" without a body (nng_http_res_alloc).
 //
 // Errors: ErrNotSupported (a library without HTTP), ErrNoMemory.
 func NewResponse() (*Response, error) {
-	r := &Response{message: message{kind: "response"}}
-	if err := check("new response", "", int(C.nng_http_res_alloc(&r.res))); err != nil {
-		return nil, err
+	if !haveHTTP() {
+		return nil, &OpError{Op: "new response", Err: ErrNotSupported}
 	}
-	own(r, &r.message)
+	r := &Response{message: message{kind: "response"}, draft: draft{status: 200}}
+	r.message.draft = &r.draft
 	return r, nil
+}
+
+// WholeResponse makes a response that is sent as it is: p has the first line, the fields
+// and the body. It is for handlers that frame their responses themselves, such as adapters
+// for other kinds of handlers; only a handler can use it, by returning it. p is not changed,
+// and must not be changed until the handler has returned.
+func WholeResponse(p []byte) *Response {
+	r := &Response{message: message{kind: "response"}, draft: draft{whole: true, body: p}}
+	r.message.draft = &r.draft
+	return r
 }
 
 // NewErrorResponse makes a response with an HTML page that shows the status
@@ -74,6 +85,12 @@ func (r *Response) Status() int {
 // (nng_http_res_set_status).
 func (r *Response) SetStatus(status int) error {
 	if err := checkStatus("response set status", status); err != nil {
+		return err
+	}
+	if done, err := r.drafting("set status", func(d *draft) bool {
+		d.status = status
+		return true
+	}); done {
 		return err
 	}
 	return r.set("set status", "", func() C.int {
@@ -126,6 +143,12 @@ func (r *Response) Reset() error {
 		own(r, &r.message)
 	}
 	return nil
+}
+
+func (r *Response) whole() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.message.draft != nil && r.message.draft.whole
 }
 
 // take hands the C object over to a caller that frees it. The response is closed

@@ -58,10 +58,15 @@ func holdCServer(cu *C.nng_url, rawURL string, secure bool) (*cServer, error) {
 	}
 	s := cServers.m[c]
 	if s == nil {
+		if e := holdPump(); e != 0 {
+			C.nng_http_server_release(c)
+			return nil, check("hold", rawURL, int(e))
+		}
 		s = &cServer{c: c, secure: secure, idle: make(chan struct{}, 1), conns: make(map[*Conn]struct{})}
 		s.handle = cServerHandles.add(s)
 		if rv := C.nngo_server_alloc(&s.n, c, C.uintptr_t(s.handle)); rv != 0 {
 			cServerHandles.remove(s.handle)
+			releasePump()
 			C.nng_http_server_release(c)
 			return nil, check("hold", rawURL, int(rv))
 		}
@@ -92,7 +97,7 @@ func (s *cServer) isDraining() bool {
 	return atomic.LoadInt64(s.count())&C.NNGO_DRAINING != 0
 }
 
-// wake is called by C when the server is draining and nothing is in hand.
+// wake is called when the server is draining and nothing is in hand.
 func (s *cServer) wake() {
 	select {
 	case s.idle <- struct{}{}:
@@ -313,6 +318,7 @@ func (s *cServer) release(mine map[*Handler]struct{}) {
 		}
 	}
 	cServerHandles.remove(s.handle)
+	releasePump()
 	if releaseWaits() { // else a callback of C may still come to look at it
 		C.nngo_server_free(s.n)
 		s.n = nil
