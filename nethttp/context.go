@@ -1,10 +1,11 @@
 package nethttp
 
 import (
-	"context"
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/gonng/nnghttp/internal/lazycontext"
 )
 
 // A requestContext is the context of a request. It ends when the handler returns, when the
@@ -15,9 +16,8 @@ import (
 // handler that has asked for Done and is still running after watchDelay. Its connection is
 // closed behind the reply, unless it is hijacked.
 type requestContext struct {
-	context.Context
-	cancel context.CancelFunc
-	w      *response
+	lazycontext.Context
+	w *response
 
 	mu      sync.Mutex
 	timer   *time.Timer   // set by the first Done
@@ -29,11 +29,6 @@ type requestContext struct {
 
 // watchDelay is how long a handler runs before its client is watched.
 const watchDelay = time.Second
-
-func (c *requestContext) init(parent context.Context, w *response) {
-	c.w = w
-	c.Context, c.cancel = context.WithCancel(parent)
-}
 
 // Value implements context.Context with the keys that net/http promises.
 func (c *requestContext) Value(key any) any {
@@ -76,7 +71,7 @@ func (c *requestContext) watch() {
 	n, err := c.w.conn.Read(c.byte[:])
 	c.got = n
 	if err != nil && !isTimeout(err) {
-		c.cancel()
+		c.Cancel()
 	}
 }
 

@@ -39,7 +39,7 @@ func newAdapter(h http.Handler, s *Server) *adapter {
 }
 
 // serve is the nng.HandlerFunc: one request from its head to the end of the reply.
-func (a *adapter) serve(ctx context.Context, conn *nng.Conn, creq *nng.Request) (*nng.Response, error) {
+func (a *adapter) serve(ctx context.Context, conn *nng.Conn, creq *nng.Request) (res *nng.Response, _ error) {
 	head, err := creq.Head()
 	if err != nil {
 		return nil, err
@@ -47,7 +47,7 @@ func (a *adapter) serve(ctx context.Context, conn *nng.Conn, creq *nng.Request) 
 	start := time.Now()
 	w := newResponse(a, conn, ctx)
 	defer w.release()
-	defer w.ctx.cancel()
+	defer w.ctx.Cancel()
 	err = readHead(w.req, head)
 	if err == nil {
 		err = a.admit(w, head)
@@ -59,7 +59,9 @@ func (a *adapter) serve(ctx context.Context, conn *nng.Conn, creq *nng.Request) 
 		return nil, nng.ErrAbortHandler // ends the connection, behind the reply
 	}
 	defer a.leave(w, start)
-	w.req.RemoteAddr = conn.RemoteAddr().String()
+	if w.req.RemoteAddr = head.RemoteAddr; w.req.RemoteAddr == "" {
+		w.req.RemoteAddr = conn.RemoteAddr().String()
+	}
 	if conn.Secure() {
 		w.req.TLS = &tls.ConnectionState{HandshakeComplete: true}
 	}
@@ -79,15 +81,16 @@ func (a *adapter) serve(ctx context.Context, conn *nng.Conn, creq *nng.Request) 
 		_ = w.out.Flush()
 		return nil, nng.ErrAbortHandler
 	}
-	w.finish()
+	res = w.finish(!w.ctx.watched() && a.keepAlive())
 	if !a.keepAlive() {
 		_ = w.conn.Flush(ctx) // Shutdown waits for the handler, not for nng
 	}
+	w.ended = time.Now()
 	if len(ahead) == 0 && w.reusable() {
-		return nil, nil
+		return res, nil
 	}
 	w.linger(w.bodyLeft())
-	return nil, nng.ErrAbortHandler
+	return res, nng.ErrAbortHandler
 }
 
 // call calls the http.Handler. A panic ends the connection, as with net/http.

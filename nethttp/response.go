@@ -47,6 +47,9 @@ type response struct {
 	out      *bufio.Writer
 	wire     bodyWriter
 	headSent bool
+	wrote    bool // out has passed something on to the connection
+	gather   bool // what out passes on is all there is
+	gathered *nng.Response
 	chunks   io.WriteCloser // set when the body goes in chunks
 
 	done       atomic.Bool // the handler has returned
@@ -87,7 +90,8 @@ var (
 
 func newResponse(a *adapter, conn *nng.Conn, ctx context.Context) *response {
 	w := &response{a: a, conn: conn, length: -1, header: make(http.Header)}
-	w.ctx.init(ctx, w)
+	w.ctx.w = w
+	w.ctx.SetParent(ctx)
 	w.req = noRequest.WithContext(&w.ctx)
 	w.head, w.out = heads.Get().(*bufio.Writer), outs.Get().(*bufio.Writer)
 	w.wire.w = w
@@ -130,6 +134,11 @@ func (w *response) release() {
 type connWriter struct{ w *response }
 
 func (c connWriter) Write(p []byte) (int, error) {
+	if c.w.gather {
+		c.w.gathered = nng.WholeResponse(p)
+		return len(p), nil
+	}
+	c.w.wrote = true
 	n, err := c.w.conn.Write(p)
 	if err != nil && c.w.failed == nil {
 		c.w.failed = err
@@ -378,7 +387,7 @@ func (w *response) EnableFullDuplex() error {
 }
 
 // clientGone ends the request's context.
-func (w *response) clientGone() { w.ctx.cancel() }
+func (w *response) clientGone() { w.ctx.Cancel() }
 
 // sendContinue sends 100 Continue if the client waits for it.
 func (w *response) sendContinue() {
@@ -424,26 +433,31 @@ func (w *response) misuse(what string) {
 
 const packageName = "github.com/gonng/nnghttp/nethttp."
 
-// finish sends what the handler has left when it returned.
-func (w *response) finish() {
+// finish sends what the handler has left when it returned. A short response to a request
+// that has been read is returned instead, if whole allows it: nng sends it with less ado.
+func (w *response) finish(whole bool) *nng.Response {
 	if w.status == 0 {
 		w.WriteHeader(http.StatusOK)
 	}
 	w.done.Store(true)
-	_ = w.flush()
+	_ = w.head.Flush()
+	if !w.headSent {
+		w.writeHead(nil)
+	}
 	if w.chunks != nil {
 		_ = w.chunks.Close()
 		_ = w.finalTrailers().Write(w.out)
 		_, _ = w.out.WriteString("\r\n")
 	}
+	w.gather = whole && !w.wrote && !w.bodyLeft()
 	_ = w.out.Flush()
-	w.ended = time.Now()
 	if w.body != nil && !w.closing {
 		w.body.discard()
 	}
 	if w.req.MultipartForm != nil {
 		_ = w.req.MultipartForm.RemoveAll()
 	}
+	return w.gathered
 }
 
 // finalTrailers gathers the fields that come behind the body: those that the Trailer field

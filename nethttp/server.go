@@ -288,7 +288,7 @@ func (s *Server) wait(ctx context.Context) error {
 		return nil
 	}
 	for w := range s.active {
-		w.ctx.cancel()
+		w.ctx.Cancel()
 		go w.conn.Close() // the handler's reads and writes fail from here on
 	}
 	return ctx.Err()

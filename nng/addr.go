@@ -2,6 +2,7 @@ package nng
 
 import (
 	"net"
+	"net/netip"
 	"strconv"
 	"unsafe"
 )
@@ -26,6 +27,19 @@ func tcpAddr(sa *C.nng_sockaddr) *net.TCPAddr {
 		return addr
 	}
 	return nil
+}
+
+// peerAddr is a C socket address as text; "" when the family is not IP.
+func peerAddr(sa *C.nng_sockaddr) string {
+	switch *(*C.uint16_t)(unsafe.Pointer(sa)) {
+	case C.NNG_AF_INET:
+		in := (*C.nng_sockaddr_in)(unsafe.Pointer(sa))
+		ip := netip.AddrFrom4(*(*[4]byte)(unsafe.Pointer(&in.sa_addr)))
+		return netip.AddrPortFrom(ip, uint16(networkPort(in.sa_port))).String()
+	case C.NNG_AF_INET6:
+		return tcpAddr(sa).String()
+	}
+	return ""
 }
 
 // networkPort reads a port kept in network byte order.

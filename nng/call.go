@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime"
 	"runtime/debug"
 	"sync/atomic"
+	"time"
+
+	"github.com/gonng/nnghttp/internal/lazycontext"
 )
 
 // #include "http_cgo.h"
@@ -33,35 +35,31 @@ import "C"
 // reply has been written the connection is closed instead. ErrAbortHandler, as
 // error or panic, closes the connection without a word.
 //
-// The function runs in a goroutine of its own, one per request, unless
-// Handler.SetInline was called.
+// The function may do what goroutines do. It runs in one of its own; if it has been quick
+// for the path of the request lately, on one of nng's threads to save the hand-over, as with
+// Handler.SetInline. Requests that have a body which is not collected, or that ask for
+// another protocol, always get a goroutine.
 type HandlerFunc func(ctx context.Context, conn *Conn, req *Request) (*Response, error)
 
 // ErrAbortHandler makes the server drop the connection, silently, when a handler
 // returns it or panics with it.
 var ErrAbortHandler = errors.New("nng: abort handler")
 
-// inlineMax is how many handlers may run on nng's threads at once, and inlineNow
-// how many do.
-var (
-	inlineMax = int64(min(2*runtime.NumCPU(), 16) - 1)
-	inlineNow atomic.Int64
-)
-
 // A call is one request in the hands of a handler, with all that the handler is lent.
 type call struct {
 	handler *Handler
 	server  *cServer
 	aio     *C.nng_aio
-	ctx     callContext
+	credit  *int32 // of its pace
+	ctx     lazycontext.Context
 	conn    Conn
 	req     Request
 }
 
-// dispatch is called when a request has come. It must not block. refused is 0 or the
-// status that C wants it refused with.
-func (ch *cHandler) dispatch(aio *C.nng_aio, creq *C.nng_http_req, cconn *C.nng_http_conn, refused int) {
-	h, s := ch.h, ch.server.Load()
+// dispatch is called when a request has come. It must not block, but for a handler that
+// runs on nng's thread.
+func (ch *cHandler) dispatch(e *C.nngo_event) {
+	h, s, aio, refused := ch.h, ch.server.Load(), (*C.nng_aio)(e.ptr[0]), e.result
 	if !s.enter() {
 		refused = 503
 	}
@@ -69,27 +67,29 @@ func (ch *cHandler) dispatch(aio *C.nng_aio, creq *C.nng_http_req, cconn *C.nng_
 		C.nngo_call_error(s.n, aio, C.uint16_t(refused))
 		return
 	}
-	c := &call{handler: h, server: s, aio: aio}
-	c.ctx.parent = s.ctx
-	c.req.message = message{req: creq, kind: "request", borrowed: true}
-	c.conn.c, c.conn.secure, c.conn.call, c.conn.req = cconn, s.secure, c, &c.req
-	if ch.inline {
-		now := inlineNow.Add(1)
-		defer inlineNow.Add(-1)
-		if now <= inlineMax {
-			c.run()
-			return
-		}
+	c := &call{handler: h, server: s, aio: aio, credit: &credits()[e.count]}
+	c.ctx.SetParent(s.ctx)
+	c.conn.c, c.conn.secure, c.conn.call, c.conn.req = (*C.nng_http_conn)(e.ptr[2]), s.secure, c, &c.req
+	c.req.message = message{req: (*C.nng_http_req)(e.ptr[1]), kind: "request", borrowed: true, conn: c.conn.c}
+	if e.thread > 0 && int(e.thread) < len(runners) && !runners[e.thread].busy {
+		runners[e.thread].run(c)
+	} else {
+		go c.run()
 	}
-	go c.run()
 }
 
 // run calls the handler's function and tells nng the outcome, exactly once.
 func (c *call) run() {
+	start := time.Now()
 	var res *Response
 	err := errGoexit
 	defer func() { // also when the function ends its goroutine
-		c.ctx.end()
+		if err == errGoexit {
+			atomic.StoreInt32(c.credit, noCredit)
+		} else {
+			account(c.credit, time.Since(start))
+		}
+		c.ctx.Cancel()
 		c.end(res, err)
 	}()
 	res, err = c.serve(&c.ctx)

@@ -24,11 +24,10 @@ func handleEvent(e *C.nngo_event) {
 			o.complete(Errno(e.result), int(e.count), e.ptr[0])
 		}
 	case C.NNGO_REQUEST:
-		aio := (*C.nng_aio)(e.ptr[0])
 		if h, ok := handlers.get(uintptr(e.handle)); ok {
-			h.dispatch(aio, (*C.nng_http_req)(e.ptr[1]), (*C.nng_http_conn)(e.ptr[2]), int(e.result))
+			h.dispatch(e)
 		} else { // the handler was closed meanwhile
-			C.nngo_call_end(nil, aio, C.NNG_ECLOSED)
+			C.nngo_call_end(nil, (*C.nng_aio)(e.ptr[0]), C.NNG_ECLOSED)
 		}
 	case C.NNGO_SERVER_IDLE:
 		if s, ok := cServerHandles.get(uintptr(e.handle)); ok {

@@ -231,7 +231,7 @@ func (c *Conn) Hijack() error {
 	}
 	call := c.call
 	c.call = nil
-	call.ctx.detach()
+	call.ctx.Detach()
 	c.req.adopt()
 	live.conns.Add(1)
 	// For the server the call is over, so that Stop does not wait for what may last as
@@ -300,7 +300,7 @@ func (c *Conn) drop() {
 	c.callMu.Lock()
 	defer c.callMu.Unlock()
 	if c.call != nil && !c.closed.Load() {
-		c.call.ctx.end() // whoever sees the connection fail finds the reason
+		c.call.ctx.Cancel() // whoever sees the connection fail finds the reason
 		c.shut()
 	}
 }

@@ -9,6 +9,8 @@ import (
 )
 
 // #include "http_cgo.h"
+// #cgo noescape nngo_events_take
+// #cgo nocallback nngo_events_take
 import "C"
 
 // The pump takes the events that C has noted, all that there are with one call, and does
@@ -64,13 +66,18 @@ func pumpEvents() (end bool) {
 			}
 			idle = false
 		} else if idle {
-			pump.mu.Lock()
-			defer pump.mu.Unlock()
-			pump.running = pump.users > 0
-			return !pump.running
+			return endPump()
 		}
 		idle = true
 		// What has been woken runs now. Often it makes more events come.
 		runtime.Gosched()
 	}
+}
+
+// endPump ends the pump if nobody needs it.
+func endPump() bool {
+	pump.mu.Lock()
+	defer pump.mu.Unlock()
+	pump.running = pump.users > 0
+	return !pump.running
 }

@@ -50,7 +50,6 @@ type cHandler struct {
 	h      *Handler
 	c      *C.nng_http_handler
 	handle uintptr
-	inline bool
 	server atomic.Pointer[cServer] // where its requests are counted
 }
 
@@ -90,7 +89,8 @@ func (h *Handler) build(op string) error {
 	if e := holdPump(); e != 0 {
 		return check(op, h.path, int(e))
 	}
-	c := &cHandler{h: h, inline: h.inline}
+	credits()
+	c := &cHandler{h: h}
 	c.handle = handlers.add(c)
 	live.handlers.Add(1)
 	flags := C.uintptr_t(c.handle) << C.NNGO_FLAG_BITS

@@ -16,8 +16,8 @@
 //               one of them exactly once, from any thread; after that it touches
 //               neither the aio nor req nor conn. Errors travel as an HTTP
 //               response, or as the aio's result, upon which nng drops the
-//               connection. Handlers that asked for it (Handler.SetInline) are called in
-//               Go from here.
+//               connection. Handlers that asked for it (Handler.SetInline), or that have
+//               been quick lately, are called in Go from here, on nng's thread.
 //
 //   reply_done  a response has been written. Thread: an nng task thread. Locks:
 //               none. It stays in C, but for the last one when a server drains,
@@ -33,6 +33,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 #include <unistd.h>
 #ifdef __linux__
 #include <sys/eventfd.h>
@@ -349,11 +350,26 @@ pack_headers(pack *p, void *message)
 	return (true);
 }
 
+static void
+pack_peer(pack *p, nng_http_conn *conn)
+{
+	nng_sockaddr sa;
+
+	if ((conn == NULL) || (nngo_conn_addr(conn, true, &sa) != 0)) {
+		memset(&sa, 0, sizeof(sa));
+	}
+	if (sizeof(sa) <= p->cap) {
+		memcpy(p->buf, &sa, sizeof(sa));
+	}
+	p->size += sizeof(sa);
+}
+
 size_t
-nngo_req_head(nng_http_req *req, char *buf, size_t cap)
+nngo_req_head(nng_http_req *req, nng_http_conn *conn, char *buf, size_t cap)
 {
 	pack p = { .buf = buf, .cap = cap };
 
+	pack_peer(&p, conn);
 	pack_string(&p, nng_http_req_get_method(req));
 	pack_string(&p, nng_http_req_get_uri(req));
 	pack_string(&p, nng_http_req_get_version(req));
@@ -365,31 +381,157 @@ nngo_res_head(nng_http_res *res, char *buf, size_t cap)
 {
 	pack p = { .buf = buf, .cap = cap };
 
+	pack_peer(&p, NULL);
 	pack_string(&p, nng_http_res_get_version(res));
 	pack_string(&p, nng_http_res_get_reason(res));
 	return (pack_headers(&p, res) ? p.size : 0);
 }
 
+// Where a handler is called: on nng's thread, which takes no time, or by way of the event
+// queue in a goroutine, which may take as long as it likes. A handler that was quick for a
+// path lately is taken to be so again. There must be a thread that no handler is on, or nng
+// would stand still.
+typedef struct {
+	int32_t  running; // calls on nng's threads; atomic
+	uint32_t since;   // ms, when the last of them began; atomic
+} pace;
+
+#define PACE_STUCK_MS 20
+
+static pace    paces[NNGO_PACES];
+static int32_t credits[NNGO_PACES]; // above 0: quick; Go keeps them; atomic
+static int32_t inline_max;
+static int32_t inline_now;
+
+// nngo_paces sets the accounts up and returns the credits.
+int32_t *
+nngo_paces(int max)
+{
+	inline_max = max;
+	for (int i = 0; i < NNGO_PACES; i++) {
+		credits[i] = NNGO_CREDIT_START;
+	}
+	return (credits);
+}
+
+static uint32_t
+clock_ms(void)
+{
+	struct timespec t;
+
+#ifdef CLOCK_MONOTONIC_COARSE
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
+#else
+	clock_gettime(CLOCK_MONOTONIC, &t);
+#endif
+	return ((uint32_t) t.tv_sec * 1000 + (uint32_t) (t.tv_nsec / 1000000));
+}
+
+// pace_of is the place of a handler and a path; others may share it.
+static unsigned
+pace_of(uintptr_t handle, const char *uri)
+{
+	uint32_t hash = 2166136261u ^ (uint32_t) handle;
+
+	for (; (*uri != '\0') && (*uri != '?'); uri++) {
+		hash = (hash ^ (uint8_t) *uri) * 16777619u;
+	}
+	return ((hash ^ (hash >> 16)) % NNGO_PACES);
+}
+
+// may_wait reports whether a request looks as if its handler waits for the client: for a
+// body that nng has not collected, or in another protocol.
+static bool
+may_wait(nng_http_req *req, bool collected)
+{
+	list *l = (void *) req;
+
+	(void) pthread_once(&headers_once, headers_check);
+	if (!headers_known) {
+		return (true);
+	}
+	for (list_node *n = l->head.next; n != &l->head; n = n->next) {
+		const char *name = NODE_HEADER(n)->name;
+
+		switch (*name | 0x20) {
+		case 'u':
+			if (strcasecmp(name, "Upgrade") == 0) {
+				return (true);
+			}
+			break;
+		case 'c':
+			if (!collected && (strcasecmp(name, "Content-Length") == 0)) {
+				return (true);
+			}
+			break;
+		case 't':
+			if (strcasecmp(name, "Transfer-Encoding") == 0) {
+				return (true);
+			}
+			break;
+		}
+	}
+	return (false);
+}
+
+static bool
+inline_enter(bool always, size_t place, nng_http_req *req, bool collected)
+{
+	pace    *p   = &paces[place];
+	uint32_t now = clock_ms();
+
+	if (!always) {
+		if (__atomic_load_n(&credits[place], __ATOMIC_RELAXED) <= 0) {
+			return (false);
+		}
+		if ((__atomic_load_n(&p->running, __ATOMIC_RELAXED) > 0) &&
+		    (now - __atomic_load_n(&p->since, __ATOMIC_RELAXED) >
+		        PACE_STUCK_MS)) {
+			return (false); // one of them is not quick this time
+		}
+		if (may_wait(req, collected)) {
+			return (false);
+		}
+	}
+	if (__atomic_add_fetch(&inline_now, 1, __ATOMIC_RELAXED) > inline_max) {
+		(void) __atomic_sub_fetch(&inline_now, 1, __ATOMIC_RELAXED);
+		return (false);
+	}
+	(void) __atomic_add_fetch(&p->running, 1, __ATOMIC_RELAXED);
+	__atomic_store_n(&p->since, now, __ATOMIC_RELAXED);
+	return (true);
+}
+
 static void
 handler_cb(nng_aio *aio)
 {
-	nng_http_handler *h = nng_aio_get_input(aio, 1);
-	uintptr_t  flags    = (uintptr_t) nng_http_handler_get_data(h);
-	nngo_event e        = {
+	static int          threads;
+	static __thread int thread;
+	nng_http_handler   *h       = nng_aio_get_input(aio, 1);
+	nng_http_req       *req     = nng_aio_get_input(aio, 0);
+	uintptr_t           flags   = (uintptr_t) nng_http_handler_get_data(h);
+	bool                collect = (flags & NNGO_COLLECT) != 0;
+	nngo_event          e       = {
 		.kind   = NNGO_REQUEST,
 		.handle = flags >> NNGO_FLAG_BITS,
-		.ptr    = { aio, nng_aio_get_input(aio, 0), nng_aio_get_input(aio, 2) },
+		.ptr    = { aio, req, nng_aio_get_input(aio, 2) },
 	};
 
-	if (((flags & NNGO_COLLECT) != 0) &&
-	    (nng_http_req_get_header(e.ptr[1], "Transfer-Encoding") != NULL)) {
+	if (collect && (nng_http_req_get_header(req, "Transfer-Encoding") != NULL)) {
 		e.result = NNG_HTTP_STATUS_NOT_IMPLEMENTED; // defect P3
 	}
-	if ((flags & NNGO_INLINE) != 0) {
-		nngoEvent(&e);
-	} else {
+	e.count = pace_of(e.handle, nng_http_req_get_uri(req));
+	if (!inline_enter((flags & NNGO_INLINE) != 0, e.count, req, collect)) {
 		event_add(&e);
+		return;
 	}
+	if (thread == 0) {
+		thread = __atomic_add_fetch(&threads, 1, __ATOMIC_RELAXED);
+	}
+	e.thread = thread;
+	nngoEvent(&e);
+	(void) __atomic_sub_fetch(&paces[e.count].running, 1, __ATOMIC_RELAXED);
+	(void) __atomic_sub_fetch(&inline_now, 1, __ATOMIC_RELAXED);
 }
 
 int

@@ -15,7 +15,9 @@
 // takes all of them with one call and sleeps when there are none (events.go).
 typedef enum {
 	NNGO_OP_DONE,     // an operation has completed: result, count, ptr[0] is output 0
-	NNGO_REQUEST,     // a request has arrived: ptr is aio, request, connection
+	NNGO_REQUEST,     // a request has arrived: ptr is aio, request, connection; result the
+	                  // status to refuse it with, or 0; count the place of its pace; thread
+	                  // the number of nng's thread on which Go is called, or 0
 	NNGO_SERVER_IDLE, // a server that drains has nothing in hand any more
 } nngo_event_kind;
 
@@ -23,6 +25,7 @@ typedef struct {
 	uintptr_t       handle; // of the Go side
 	nngo_event_kind kind;
 	int             result;
+	int             thread;
 	size_t          count;
 	void           *ptr[3];
 } nngo_event;
@@ -86,6 +89,12 @@ void nngo_server_abort(nngo_server *);
 #define NNGO_COLLECT ((uintptr_t) 2) // nng collects the body, so it must not be in chunks
 #define NNGO_FLAG_BITS 2
 int  nngo_handler_alloc(nng_http_handler **, const char *, uintptr_t);
+
+// How quick handlers have been, and how many may be on nng's threads. See pace.go.
+#define NNGO_PACES 1024
+#define NNGO_CREDIT_START (-16)
+int32_t *nngo_paces(int inline_max);
+
 void nngo_call_end(nngo_server *, nng_aio *, int);
 void nngo_call_reply(nngo_server *, nng_aio *, nng_http_res *, bool, bool);
 void nngo_call_send(nngo_server *, nng_aio *, bool whole, bool close, const void *head,
@@ -97,11 +106,12 @@ void nngo_call_error(nngo_server *, nng_aio *, uint16_t);
 int nngo_res_make(nng_http_res **, uint16_t, const char *reason, char *fields, size_t,
     void *body, size_t, bool borrow);
 
-// nngo_req_head and nngo_res_head copy the head of a message into a buffer: method, URI
+// nngo_req_head and nngo_res_head copy the head of a message into a buffer: the socket
+// address of the connection's peer if there is a connection and libnng tells it, method, URI
 // and version (version and reason), then name and value of each header, each with its
 // NUL. They return the size of it all, which may be more than there was room for, or 0
 // when this library's headers cannot be listed.
-size_t nngo_req_head(nng_http_req *, char *, size_t);
+size_t nngo_req_head(nng_http_req *, nng_http_conn *, char *, size_t);
 size_t nngo_res_head(nng_http_res *, char *, size_t);
 
 // TLS functions that some builds of the library declare but do not contain.

@@ -9,6 +9,10 @@ import (
 )
 
 // #include "http_cgo.h"
+// #cgo noescape nngo_req_head
+// #cgo nocallback nngo_req_head
+// #cgo noescape nngo_res_head
+// #cgo nocallback nngo_res_head
 import "C"
 
 // HeaderField is one header of a message, as nng keeps it: values of one name are
@@ -26,16 +30,17 @@ type HeaderField struct {
 // would misread), ErrState (the head has been sent), ErrNoMemory.
 type message struct {
 	mu       sync.Mutex
-	res      *C.nng_http_res // exactly one of res and req is set,
-	req      *C.nng_http_req // none when closed
-	draft    *draft          // or this
-	kind     string          // "request" or "response"
-	borrowed bool            // the server frees it
-	using    int             // operations of nng that hold it
-	doomed   bool            // Close was called; the last user frees it
-	sent     bool            // nng has kept the head as bytes (defect CL10)
-	pinned   []byte          // SetData's slice,
-	pin      *runtime.Pinner // kept in place by this
+	res      *C.nng_http_res  // exactly one of res and req is set,
+	req      *C.nng_http_req  // none when closed
+	draft    *draft           // or this
+	kind     string           // "request" or "response"
+	borrowed bool             // the server frees it
+	conn     *C.nng_http_conn // that it came with, while it is borrowed
+	using    int              // operations of nng that hold it
+	doomed   bool             // Close was called; the last user frees it
+	sent     bool             // nng has kept the head as bytes (defect CL10)
+	pinned   []byte           // SetData's slice,
+	pin      *runtime.Pinner  // kept in place by this
 	cleanup  runtime.Cleanup
 }
 
@@ -216,7 +221,7 @@ func (m *message) Headers() ([]HeaderField, error) {
 		return nil, err
 	}
 	defer m.mu.Unlock()
-	_, fields, err := m.head()
+	_, fields, _, err := m.head(false)
 	return fields, err
 }
 
@@ -224,44 +229,48 @@ func (m *message) Headers() ([]HeaderField, error) {
 const startFields = 3
 
 // head copies the head of the message out of C: the parts of its first line (see
-// nngo_req_head), then its headers. The lock is held.
-func (m *message) head() (start [startFields]string, fields []HeaderField, err error) {
+// nngo_req_head), then its headers; and the address of the peer, if it is asked for and the
+// message came with a connection. The lock is held.
+func (m *message) head(withPeer bool) (start [startFields]string, fields []HeaderField, peer string, err error) {
 	buf := headBuffers.Get().(*[]byte)
 	defer headBuffers.Put(buf)
-	n, size := startFields, m.packHead(*buf)
+	n, size := startFields, m.packHead(*buf, withPeer)
 	if size > len(*buf) {
 		*buf = make([]byte, size)
-		size = m.packHead(*buf)
+		size = m.packHead(*buf, withPeer)
 	}
 	if size == 0 {
-		return start, nil, refuse(m.kind+" headers", "", ErrNotSupported, "this libnng does not list headers; ask for each with Header")
+		return start, nil, "", refuse(m.kind+" headers", "", ErrNotSupported, "this libnng does not list headers; ask for each with Header")
 	}
-	packed := string((*buf)[:size])
-	next := func() (s string) {
-		s, packed, _ = strings.Cut(packed, "\x00")
-		return s
-	}
+	peer = peerAddr((*C.nng_sockaddr)(unsafe.Pointer(&(*buf)[0])))
+	packed := string((*buf)[C.sizeof_nng_sockaddr:size])
 	if m.req == nil {
 		n--
 	}
 	for i := range n {
-		start[i] = next()
+		start[i], packed, _ = strings.Cut(packed, "\x00")
 	}
 	if packed != "" {
 		fields = make([]HeaderField, 0, strings.Count(packed, "\x00")/2)
 	}
 	for packed != "" {
-		fields = append(fields, HeaderField{next(), next()})
+		var f HeaderField
+		f.Name, packed, _ = strings.Cut(packed, "\x00")
+		f.Value, packed, _ = strings.Cut(packed, "\x00")
+		fields = append(fields, f)
 	}
-	return start, fields, nil
+	return start, fields, peer, nil
 }
 
-func (m *message) packHead(buf []byte) int {
+func (m *message) packHead(buf []byte, withPeer bool) int {
 	p, n := (*C.char)(unsafe.Pointer(unsafe.SliceData(buf))), C.size_t(len(buf))
-	if m.req != nil {
-		return int(C.nngo_req_head(m.req, p, n))
+	switch {
+	case m.res != nil:
+		return int(C.nngo_res_head(m.res, p, n))
+	case withPeer:
+		return int(C.nngo_req_head(m.req, m.conn, p, n))
 	}
-	return int(C.nngo_res_head(m.res, p, n))
+	return int(C.nngo_req_head(m.req, nil, p, n))
 }
 
 var headBuffers = sync.Pool{New: func() any {

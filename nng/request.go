@@ -128,12 +128,16 @@ func (r *Request) SetURI(uri string) error {
 	return r.set("set uri", uri, func() C.int { return C.nng_http_req_set_uri(r.req, u) })
 }
 
-// RequestHead is all that a request says before its body.
+// RequestHead is all that a request says before its body, and where it comes from.
 type RequestHead struct {
 	Method  string
 	URI     string // the request target as it stands on the wire
 	Version string
 	Headers []HeaderField
+
+	// RemoteAddr is the client's address, as host:port, if a handler got the request and
+	// libnng tells it (see Conn.LocalAddr); otherwise it is "".
+	RemoteAddr string
 }
 
 // Head returns the whole head with one call into C: Method, URI, Version and Headers.
@@ -143,8 +147,8 @@ func (r *Request) Head() (RequestHead, error) {
 		return RequestHead{}, err
 	}
 	defer r.mu.Unlock()
-	start, fields, err := r.head()
-	return RequestHead{start[0], start[1], start[2], fields}, err
+	start, fields, peer, err := r.head(true)
+	return RequestHead{start[0], start[1], start[2], fields, peer}, err
 }
 
 // Reset brings the request back to the state of NewRequest("")

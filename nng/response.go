@@ -31,11 +31,11 @@ func NewResponse() (*Response, error) {
 }
 
 // WholeResponse makes a response that is sent as it is: p has the first line, the fields
-// and the body. It is for handlers that frame their responses themselves, such as adapters
-// for other kinds of handlers; only a handler can use it, by returning it. p is not changed,
-// and must not be changed until the handler has returned.
+// and the body; it is copied. It is for handlers that frame their responses themselves, such
+// as adapters for other kinds of handlers. Only a handler can use it, by returning it.
 func WholeResponse(p []byte) *Response {
-	r := &Response{message: message{kind: "response"}, draft: draft{whole: true, body: p}}
+	r := &Response{message: message{kind: "response"}, draft: draft{whole: true}}
+	r.draft.setBody(p, true)
 	r.message.draft = &r.draft
 	return r
 }

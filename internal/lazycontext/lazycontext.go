@@ -1,4 +1,5 @@
-package nng
+// Package lazycontext has a context that costs nothing until it is asked for something.
+package lazycontext
 
 import (
 	"context"
@@ -6,22 +7,26 @@ import (
 	"time"
 )
 
-// A callContext is the context of a handler. Most handlers never ask it for anything, so
-// what a context costs is spent when they do.
-type callContext struct {
+// Context is a context for handlers, most of which never look at theirs: what a context
+// costs is spent when they do. It ends with its parent, or with Cancel. All methods may be
+// called concurrently.
+type Context struct {
 	mu     sync.Mutex
-	parent context.Context // the server's; nil behind detach
+	parent context.Context // nil behind Detach
 	inner  context.Context // made when it is asked for
 	cancel context.CancelFunc
 	unhook func() bool // from parent
 	ended  bool
 }
 
+// SetParent gives the context its parent, before anything else is done with it.
+func (c *Context) SetParent(parent context.Context) { c.parent = parent }
+
 // Deadline implements context.Context. There is none.
-func (c *callContext) Deadline() (time.Time, bool) { return time.Time{}, false }
+func (c *Context) Deadline() (time.Time, bool) { return time.Time{}, false }
 
 // Done implements context.Context.
-func (c *callContext) Done() <-chan struct{} {
+func (c *Context) Done() <-chan struct{} {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.inner == nil {
@@ -36,7 +41,7 @@ func (c *callContext) Done() <-chan struct{} {
 }
 
 // Err implements context.Context.
-func (c *callContext) Err() error {
+func (c *Context) Err() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
@@ -52,17 +57,23 @@ func (c *callContext) Err() error {
 
 // Value implements context.Context. Package context finds the inner one by it, and hangs
 // children on that.
-func (c *callContext) Value(key any) any {
+func (c *Context) Value(key any) any {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.inner == nil {
-		return nil
+	inner, parent := c.inner, c.parent
+	c.mu.Unlock()
+	if inner != nil {
+		if v := inner.Value(key); v != nil {
+			return v
+		}
 	}
-	return c.inner.Value(key)
+	if parent != nil {
+		return parent.Value(key)
+	}
+	return nil
 }
 
-// end ends the context.
-func (c *callContext) end() {
+// Cancel ends the context.
+func (c *Context) Cancel() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.ended = true
@@ -72,15 +83,15 @@ func (c *callContext) end() {
 	c.unhookLocked()
 }
 
-// detach makes the context outlive the server.
-func (c *callContext) detach() {
+// Detach makes the context outlive its parent.
+func (c *Context) Detach() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.unhookLocked()
 	c.parent = nil
 }
 
-func (c *callContext) unhookLocked() {
+func (c *Context) unhookLocked() {
 	if c.unhook != nil {
 		c.unhook()
 		c.unhook = nil

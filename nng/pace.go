@@ -1,0 +1,86 @@
+package nng
+
+import (
+	"iter"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unsafe"
+)
+
+// #include "http_cgo.h"
+import "C"
+
+// Handing a request to a goroutine costs one or two thread switches, which is more than all
+// the rest. So C calls handlers on its own threads if they have been quick: it keeps an
+// account for each handler and path, which their calls fill and slow ones empty. What a
+// handler does must not depend on it. It may block, which keeps one of nng's threads, and
+// the account is empty for a while; it may panic; it may end its goroutine (runtime.Goexit).
+
+// The system takes a processor away for a millisecond or more now and then, so single calls
+// say little. A handler of which more than one call in slowCost is slow, or one that takes
+// very long once, loses its credit.
+const (
+	creditMax  = 256
+	slowCall   = 500 * time.Microsecond
+	slowCost   = 32
+	longCall   = 20 * time.Millisecond
+	longCredit = -2048
+	noCredit   = -1 << 30 // for a handler that ends its goroutine
+)
+
+// account books a call that took as long as this.
+func account(credit *int32, took time.Duration) {
+	now := atomic.LoadInt32(credit)
+	switch {
+	case now <= noCredit/2:
+	case took >= longCall:
+		atomic.StoreInt32(credit, longCredit)
+	case took >= slowCall:
+		atomic.StoreInt32(credit, max(now-slowCost, longCredit))
+	case now < creditMax:
+		atomic.StoreInt32(credit, now+1) // a race loses one or two, which does not matter
+	}
+}
+
+// A runner runs handlers on one of nng's threads, each in the same coroutine, which is a
+// goroutine of its own that takes turns with the callback: a handler that ends it, as
+// t.FailNow does, would end the process otherwise.
+type runner struct {
+	next func() (struct{}, bool)
+	call *call
+	busy bool
+}
+
+// runners are those of nng's threads, by C's numbers. Only the thread itself uses its own.
+var runners [256]runner
+
+// run runs a call and returns when it has ended.
+func (r *runner) run(c *call) {
+	if r.next == nil {
+		r.next, _ = iter.Pull(r.serve)
+	}
+	r.call, r.busy = c, true
+	r.next()
+	r.call, r.busy = nil, false
+}
+
+// serve is the coroutine.
+func (r *runner) serve(yield func(struct{}) bool) {
+	defer func() { // only Goexit comes here, and would go on to the callback from here
+		r.next = nil
+		yield(struct{}{})
+	}()
+	for {
+		r.call.run()
+		yield(struct{}{})
+	}
+}
+
+// credits are the accounts, in C's memory. All handlers but those on one of nng's threads,
+// which must be left, may be on them at once.
+var credits = sync.OnceValue(func() []int32 {
+	max := min(2*runtime.NumCPU(), 16) - 1
+	return unsafe.Slice((*int32)(unsafe.Pointer(C.nngo_paces(C.int(max)))), C.NNGO_PACES)
+})
