@@ -10,7 +10,7 @@ GO          ?= go
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-lib setup-test lib lib-asan lib-tsan lib-nohttp lib-notls lib-reference \
 	lib-reference-asan peers run test test-nohttp test-notls nettest race asan rapid rolling-restart vet generate-check \
-	check-patches test-build clean docker
+	check-patches test-build clean docker setup-bench bench bench-short
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ setup-lib:
 
 setup-test: ## the same, and what the tests need (Chromium, curl, Node, ...)
 	@scripts/setup --test
+
+setup-bench: ## the same, and what the benchmarks need (wrk, valgrind)
+	@scripts/setup --bench
 
 lib: setup-lib ## libnng into build/nng
 	@scripts/build-lib nng
@@ -75,6 +78,13 @@ rapid: setup lib ## 100,000 generated connections to nethttp and net/http
 
 rolling-restart: setup-test lib ## 25 rounds of restarts behind HAProxy under load; no request may fail
 	examples/behind-haproxy/rolling-restart 25
+
+bench: setup-bench lib ## measure side by side, write docs/benchmarks.md (BENCH='-only NAME,... -profile DIR')
+	scripts/with-lib nng $(GO) -C bench run . $(BENCH)
+
+bench-short: setup-bench lib ## the same in short, to check the benchmarks and not the times
+	scripts/with-lib nng $(GO) -C bench test -count=1 ./...
+	scripts/with-lib nng $(GO) -C bench run . -short
 
 vet: setup lib ## go vet, staticcheck, gofmt
 	@scripts/vet "$(STATICCHECK)"
