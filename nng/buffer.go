@@ -5,12 +5,11 @@ import "unsafe"
 // #include "http_cgo.h"
 import "C"
 
-// A buffer is C memory that nng reads or writes while an operation is in flight.
+// A buffer is C memory that nng writes to while an operation is in flight.
 // Go memory would not do: a deadline or a cancelled context lets the caller go on
 // before nng has let go of it.
 type buffer struct {
-	mem []byte // all of it; nil when not allocated
-	n   int    // bytes in use
+	mem []byte // nil when not allocated
 }
 
 // reserve makes room for at least n bytes; what was in the buffer is lost.
@@ -29,21 +28,6 @@ func (b *buffer) reserve(n int) Errno {
 	}
 	b.mem = unsafe.Slice((*byte)(p), size)
 	live.buffers.Add(1)
-	return 0
-}
-
-// grow makes room for at least n bytes and keeps what is in use.
-func (b *buffer) grow(n int) Errno {
-	if n <= len(b.mem) {
-		return 0
-	}
-	var bigger buffer
-	if err := bigger.reserve(n); err != 0 {
-		return err
-	}
-	bigger.n = copy(bigger.mem, b.mem[:b.n])
-	b.free()
-	*b = bigger
 	return 0
 }
 

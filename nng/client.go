@@ -145,7 +145,7 @@ func (c *Client) Connect(ctx context.Context) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	o, rv := newOp(nil)
+	o, rv := newOp()
 	if rv != 0 {
 		c.giveBack(cc, 0)
 		return nil, &OpError{Op: "connect", URL: c.url, Err: rv}

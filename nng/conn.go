@@ -264,12 +264,12 @@ func (c *Conn) Close() error {
 	go c.teardown(t)
 	wait := time.NewTimer(closeWait)
 	defer wait.Stop()
-	for sent := t.wr.sent.Load(); ; {
+	for sent := t.wr.writes(); ; {
 		select {
 		case <-t.finished:
 			return nil
 		case <-wait.C:
-			now := t.wr.sent.Load()
+			now := t.wr.writes()
 			if now == sent {
 				return nil
 			}
@@ -335,7 +335,7 @@ func (c *Conn) handBack() (hijacked, ok bool) {
 		return false, ok
 	}
 	t.retire()
-	if t.rd.op != nil || t.wr.op != nil {
+	if t.rd.op != nil || t.wr.c != nil {
 		ok = t.wr.drain(lingerTime, c.call.server.ctx.Done(), t.writeDeadline.passed()) && !t.rd.pending() && ok
 		t.stop()
 		t.free()
@@ -359,8 +359,8 @@ func (t *traffic) stop() {
 	if o := t.rd.op; o != nil {
 		C.nngo_op_stop(o.c)
 	}
-	if o := t.wr.stop(); o != nil {
-		C.nngo_op_stop(o.c)
+	if t.wr.c != nil {
+		C.nngo_writer_stop(t.wr.c)
 	}
 }
 
@@ -425,13 +425,7 @@ func (c *Conn) WriteSome(ctx context.Context, p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, c.open("write some")
 	}
-	return c.writeOp(ctx, "write some", func(s *writeSide) error {
-		if err := s.load(p); err != 0 {
-			return &OpError{Op: "write some", Err: err}
-		}
-		C.nngo_conn_write(c.c, s.op.c, s.flying.ptr(), C.size_t(len(p)))
-		return nil
-	})
+	return c.writeOp(ctx, "write some", func(s *writeSide) error { return s.startBytes("write some", p, false) })
 }
 
 // WriteAll writes all of p and returns when C has done it
@@ -440,13 +434,7 @@ func (c *Conn) WriteAll(ctx context.Context, p []byte) error {
 	if len(p) == 0 {
 		return c.open("write all")
 	}
-	_, err := c.writeOp(ctx, "write all", func(s *writeSide) error {
-		if err := s.load(p); err != 0 {
-			return &OpError{Op: "write all", Err: err}
-		}
-		C.nngo_conn_write_all(c.c, s.op.c, s.flying.ptr(), C.size_t(len(p)))
-		return nil
-	})
+	_, err := c.writeOp(ctx, "write all", func(s *writeSide) error { return s.startBytes("write all", p, true) })
 	return err
 }
 
@@ -518,8 +506,11 @@ func (c *Conn) writeMessage(ctx context.Context, op string, m *message, sendable
 				return err
 			}
 		}
+		s.mu.Lock()
 		s.after = func() { m.release(true) }
-		start(s.op.c.aio)
+		s.mu.Unlock()
+		C.nngo_writer_begin(s.c)
+		start(s.c.aio)
 		return nil
 	})
 	return err

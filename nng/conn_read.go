@@ -46,7 +46,7 @@ func (s *readSide) give() { <-s.turn }
 func (s *readSide) ready(c *Conn, op string) error {
 	if s.op == nil {
 		c.inUse()
-		o, rv := newOp(nil)
+		o, rv := newOp()
 		if rv != 0 {
 			return &OpError{Op: op, Err: rv}
 		}

@@ -1,7 +1,7 @@
 // The callback contract.
 //
 // nng calls back on threads of its own (a pool of "nng:task" threads). There
-// are three callbacks. They do not call Go, which would cost a wait for a place to run
+// are four callbacks. They do not call Go, which would cost a wait for a place to run
 // in, but note an event and wake Go only if that sleeps.
 //
 //   op_done     an aio of ours has completed. Thread: an nng task thread.
@@ -18,6 +18,9 @@
 //               response, or as the aio's result, upon which nng drops the
 //               connection. Handlers that asked for it (Handler.SetInline), or that have
 //               been quick lately, are called in Go from here, on nng's thread.
+//
+//   writer_done a write of an nngo_writer has ended. Thread: an nng task thread. Locks:
+//               none. It starts the next one, and is an event only if Go has asked.
 //
 //   reply_done  a response has been written. Thread: an nng task thread. Locks:
 //               none. It stays in C, but for the last one when a server drains,
@@ -224,18 +227,225 @@ nngo_conn_read_all(nng_http_conn *conn, nngo_op *op, void *buf, size_t len)
 	nng_http_conn_read_all(conn, op->aio);
 }
 
-void
-nngo_conn_write(nng_http_conn *conn, nngo_op *op, void *buf, size_t len)
+// A writer takes WRITER_MAX bytes at the most behind the write in flight, and keeps
+// WRITER_KEEP when nothing is to be sent.
+#define WRITER_MAX (256 * 1024)
+#define WRITER_KEEP (64 * 1024)
+
+static bool
+reserve(char **buf, size_t *cap, size_t used, size_t need)
 {
-	op_set_iov(op, buf, len);
-	nng_http_conn_write(conn, op->aio);
+	size_t want = 1024;
+	char  *more;
+
+	if (need <= *cap) {
+		return (true);
+	}
+	while (want < need) {
+		want *= 2;
+	}
+	if ((more = malloc(want)) == NULL) {
+		return (false);
+	}
+	if (used != 0) {
+		memcpy(more, *buf, used);
+	}
+	free(*buf);
+	*buf = more;
+	*cap = want;
+	return (true);
+}
+
+static void
+writer_lock(nngo_writer *w)
+{
+	(void) pthread_mutex_lock(&w->mtx);
+}
+
+static void
+writer_unlock(nngo_writer *w)
+{
+	(void) pthread_mutex_unlock(&w->mtx);
+}
+
+// writer_submit sends what is in flying. busy is set already, so nobody else does.
+static void
+writer_submit(nngo_writer *w, size_t len, bool all)
+{
+	nng_iov iov = { .iov_buf = w->flying, .iov_len = len };
+
+	(void) nng_aio_set_iov(w->aio, 1, &iov);
+	if (all) {
+		nng_http_conn_write_all(w->conn, w->aio);
+	} else {
+		nng_http_conn_write(w->conn, w->aio);
+	}
+}
+
+// writer_done is called on an nng task thread when a write has ended, and starts the next.
+static void
+writer_done(void *arg)
+{
+	nngo_writer *w = arg;
+	nngo_event   e = { .kind = NNGO_WRITTEN, .handle = w->handle };
+	size_t       next = 0;
+	bool         tell;
+
+	writer_lock(w);
+	w->busy  = false;
+	w->count = nng_aio_count(w->aio);
+	w->writes++;
+	if ((w->err = nng_aio_result(w->aio)) != 0 || w->stopped) {
+		// that was the last one
+	} else if (w->queued != 0) {
+		char  *buf = w->flying;
+		size_t cap = w->flying_cap;
+
+		next          = w->queued;
+		w->flying     = w->queue;
+		w->flying_cap = w->queue_cap;
+		w->queue      = buf;
+		w->queue_cap  = cap;
+		w->queued     = 0;
+		w->busy       = true;
+	} else if (w->flying_cap > WRITER_KEEP) {
+		free(w->flying);
+		free(w->queue);
+		w->flying = w->queue = NULL;
+		w->flying_cap = w->queue_cap = 0;
+	}
+	tell    = w->tell;
+	w->tell = false;
+	writer_unlock(w);
+	if (next != 0) {
+		writer_submit(w, next, true);
+	}
+	if (tell) {
+		event_add(&e);
+	}
+}
+
+int
+nngo_writer_alloc(nngo_writer **wp, nng_http_conn *conn, uintptr_t handle)
+{
+	nngo_writer *w;
+	int          rv;
+
+	if ((w = calloc(1, sizeof(*w))) == NULL) {
+		return (NNG_ENOMEM);
+	}
+	if ((rv = nng_aio_alloc(&w->aio, writer_done, w)) != 0) {
+		free(w);
+		return (rv);
+	}
+	(void) pthread_mutex_init(&w->mtx, NULL);
+	w->conn   = conn;
+	w->handle = handle;
+	*wp       = w;
+	return (0);
+}
+
+nngo_added
+nngo_writer_add(nngo_writer *w, const void *data, size_t len)
+{
+	nngo_added added = { .taken = len };
+	size_t     start = 0;
+
+	writer_lock(w);
+	if (w->err != 0) {
+		added.err = w->err;
+	} else if (!w->busy) {
+		if (added.taken > WRITER_MAX) {
+			added.taken = WRITER_MAX;
+		}
+		if (reserve(&w->flying, &w->flying_cap, 0, added.taken)) {
+			memcpy(w->flying, data, added.taken);
+			w->busy = true;
+			start   = added.taken;
+		} else {
+			added.err = NNG_ENOMEM;
+		}
+	} else {
+		if (added.taken > WRITER_MAX - w->queued) {
+			added.taken = WRITER_MAX - w->queued;
+		}
+		if (reserve(&w->queue, &w->queue_cap, w->queued, w->queued + added.taken)) {
+			memcpy(w->queue + w->queued, data, added.taken);
+			w->queued += added.taken;
+		} else {
+			added.err = NNG_ENOMEM;
+		}
+	}
+	if (added.err != 0) {
+		added.taken = 0;
+	} else if (added.taken < len) {
+		w->tell = true;
+	}
+	writer_unlock(w);
+	if (start != 0) {
+		writer_submit(w, start, true);
+	}
+	return (added);
+}
+
+nngo_writer_state
+nngo_writer_look(nngo_writer *w, bool tell)
+{
+	nngo_writer_state state;
+
+	writer_lock(w);
+	state.busy   = w->busy;
+	state.err    = w->err;
+	state.count  = w->count;
+	state.writes = w->writes;
+	if (tell && w->busy) {
+		w->tell = true;
+	}
+	writer_unlock(w);
+	return (state);
+}
+
+int
+nngo_writer_start(nngo_writer *w, const void *data, size_t len, bool all)
+{
+	writer_lock(w);
+	if (!reserve(&w->flying, &w->flying_cap, 0, len)) {
+		writer_unlock(w);
+		return (NNG_ENOMEM);
+	}
+	memcpy(w->flying, data, len);
+	w->busy = w->tell = true;
+	writer_unlock(w);
+	writer_submit(w, len, all);
+	return (0);
 }
 
 void
-nngo_conn_write_all(nng_http_conn *conn, nngo_op *op, void *buf, size_t len)
+nngo_writer_begin(nngo_writer *w)
 {
-	op_set_iov(op, buf, len);
-	nng_http_conn_write_all(conn, op->aio);
+	writer_lock(w);
+	w->busy = w->tell = true;
+	writer_unlock(w);
+}
+
+// nngo_writer_stop cancels what is in flight and waits for its callback.
+void
+nngo_writer_stop(nngo_writer *w)
+{
+	writer_lock(w);
+	w->stopped = true;
+	writer_unlock(w);
+	nng_aio_stop(w->aio);
+}
+
+void
+nngo_writer_free(nngo_writer *w)
+{
+	nng_aio_free(w->aio);
+	(void) pthread_mutex_destroy(&w->mtx);
+	free(w->flying);
+	free(w->queue);
+	free(w);
 }
 
 // The public API of 1.x does not tell the addresses of a connection. Static libraries

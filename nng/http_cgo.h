@@ -18,6 +18,7 @@ typedef enum {
 	NNGO_REQUEST,     // a request has arrived: ptr is aio, request, connection; result the
 	                  // status to refuse it with, or 0; count the place of its pace; thread
 	                  // the number of nng's thread on which Go is called, or 0
+	NNGO_WRITTEN,     // a writer that was asked to tell has completed a write
 	NNGO_SERVER_IDLE, // a server that drains has nothing in hand any more
 } nngo_event_kind;
 
@@ -54,11 +55,53 @@ int  nngo_op_alloc(nngo_op **, uintptr_t);
 void nngo_op_stop(nngo_op *);
 void nngo_op_free(nngo_op *);
 
-// Connection transfers. Each starts one operation and returns at once.
+// Reads from a connection. Each starts one operation and returns at once.
 void nngo_conn_read(nng_http_conn *, nngo_op *, void *, size_t);
 void nngo_conn_read_all(nng_http_conn *, nngo_op *, void *, size_t);
-void nngo_conn_write(nng_http_conn *, nngo_op *, void *, size_t);
-void nngo_conn_write_all(nng_http_conn *, nngo_op *, void *, size_t);
+
+// An nngo_writer sends what Go gives it over a connection: one write is in flight, and
+// bytes that come meanwhile gather behind it, for the next. Go hears of what becomes of
+// them only when it asks to.
+typedef struct {
+	nng_aio        *aio;
+	nng_http_conn  *conn;
+	uintptr_t       handle;
+	pthread_mutex_t mtx; // guards what follows
+	char           *flying; // is being sent
+	size_t          flying_cap;
+	char           *queue; // waits behind it
+	size_t          queue_cap;
+	size_t          queued;
+	bool            busy;    // a write is in flight
+	bool            stopped; // no further one is started
+	bool            tell;    // Go wants to know when it has ended
+	int             err;     // why nothing can be sent any more
+	size_t          count;   // bytes of the last write
+	uint64_t        writes;  // that have completed
+} nngo_writer;
+
+typedef struct {
+	bool     busy;
+	int      err;
+	size_t   count;
+	uint64_t writes;
+} nngo_writer_state;
+
+typedef struct {
+	size_t taken;
+	int    err;
+} nngo_added;
+
+// nngo_writer_add copies as much as there is room for. If that is not all, or tell is set in
+// nngo_writer_look while a write is in flight, an event comes when a write has ended. The
+// start functions are for idle writers; nngo_writer_begin prepares one for an operation on its aio.
+int               nngo_writer_alloc(nngo_writer **, nng_http_conn *, uintptr_t);
+nngo_added        nngo_writer_add(nngo_writer *, const void *, size_t);
+nngo_writer_state nngo_writer_look(nngo_writer *, bool tell);
+int               nngo_writer_start(nngo_writer *, const void *, size_t, bool all);
+void              nngo_writer_begin(nngo_writer *);
+void              nngo_writer_stop(nngo_writer *);
+void              nngo_writer_free(nngo_writer *);
 
 // nngo_conn_addr fills the local or the remote address of a connection.
 // It answers NNG_ENOTSUP where the library does not tell.

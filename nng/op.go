@@ -33,7 +33,6 @@ type op struct {
 	c      *C.nngo_op
 	handle uintptr
 	done   chan struct{} // one token per completion
-	notify func(*op)     // called instead of done when set; must not block
 
 	// Written by the callback before the token is sent.
 	result Errno
@@ -41,11 +40,11 @@ type op struct {
 	output unsafe.Pointer // nng_aio_get_output(aio, 0)
 }
 
-func newOp(notify func(*op)) (*op, Errno) {
+func newOp() (*op, Errno) {
 	if e := holdPump(); e != 0 {
 		return nil, e
 	}
-	o := &op{done: make(chan struct{}, 1), notify: notify}
+	o := &op{done: make(chan struct{}, 1)}
 	o.handle = ops.add(o)
 	if rv := C.nngo_op_alloc(&o.c, C.uintptr_t(o.handle)); rv != 0 {
 		ops.remove(o.handle)
@@ -59,10 +58,6 @@ func newOp(notify func(*op)) (*op, Errno) {
 // complete is called when the operation has ended.
 func (o *op) complete(result Errno, count int, output unsafe.Pointer) {
 	o.result, o.count, o.output = result, count, output
-	if o.notify != nil {
-		o.notify(o)
-		return
-	}
 	o.done <- struct{}{}
 }
 

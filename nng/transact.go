@@ -34,7 +34,7 @@ func newTransaction(req *Request, res *Response, giveBack func(Errno)) (*transac
 		return nil, err
 	}
 	t := &transaction{req: req, res: res, giveBack: giveBack}
-	o, rv := newOp(nil)
+	o, rv := newOp()
 	if rv != 0 {
 		req.release(false)
 		res.release(false)

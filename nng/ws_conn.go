@@ -67,8 +67,8 @@ func newWSConn(c *C.nng_stream, o *wsOptions, dialed bool) (*WSConn, Errno) {
 	}
 	o.mu.Unlock()
 	var e Errno
-	if conn.rd, e = newOp(nil); e == 0 {
-		if conn.wr, e = newOp(nil); e != 0 {
+	if conn.rd, e = newOp(); e == 0 {
+		if conn.wr, e = newOp(); e != 0 {
 			conn.rd.free()
 		}
 	}

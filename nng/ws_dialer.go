@@ -127,7 +127,7 @@ func (d *WSDialer) Dial(ctx context.Context) (*WSConn, error) {
 		return nil, err
 	}
 	defer d.dials.Done()
-	o, rv := newOp(nil)
+	o, rv := newOp()
 	if rv != 0 {
 		freeWSDialer(c)
 		return fail(rv)

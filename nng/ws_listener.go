@@ -253,7 +253,7 @@ func (l *WSListener) Accept(ctx context.Context) (*WSConn, error) {
 	}
 	l.accepts.Add(1)
 	l.mu.Unlock()
-	o, rv := newOp(nil)
+	o, rv := newOp()
 	if rv != 0 {
 		l.accepts.Done()
 		return nil, &OpError{Op: op, URL: l.url, Err: rv}
@@ -368,7 +368,7 @@ func closeWSListener(c *C.nng_stream_listener) (settled chan struct{}) {
 	}
 	var spare []*op
 	for range wsSpare {
-		if o, rv := newOp(nil); rv == 0 {
+		if o, rv := newOp(); rv == 0 {
 			C.nng_stream_listener_accept(c, o.c.aio)
 			spare = append(spare, o)
 		}
@@ -388,7 +388,7 @@ func closeWSListener(c *C.nng_stream_listener) (settled chan struct{}) {
 
 // acceptNow fetches and drops a connection that waits, if there is one.
 func acceptNow(c *C.nng_stream_listener) bool {
-	o, rv := newOp(nil)
+	o, rv := newOp()
 	if rv != 0 {
 		return false
 	}
