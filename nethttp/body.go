@@ -21,8 +21,9 @@ const maxDiscard = 256 << 10
 // A body is the body of a request. It reads from the connection as the handler does, and
 // never a byte of what is behind the body.
 type body struct {
-	w   *response
-	buf *bufio.Reader // over the connection, up to the end of the body
+	w    *response
+	bulk bulkReader    // over the connection, up to the end of the body
+	buf  *bufio.Reader // over bulk
 
 	mu     sync.Mutex
 	src    io.Reader         // the content
@@ -38,11 +39,13 @@ func newBody(w *response) *body {
 	b := &body{w: w, buf: getReader()}
 	if n := w.req.ContentLength; n >= 0 {
 		b.fixed = &io.LimitedReader{R: w.conn, N: n}
-		b.buf.Reset(b.fixed)
+		b.bulk = bulkReader{src: b.fixed, more: func() uint64 { return uint64(b.fixed.N) }}
+		b.buf.Reset(&b.bulk)
 		b.src = b.buf
 	} else {
 		b.chunks = &chunkSource{r: w.conn}
-		b.buf.Reset(b.chunks)
+		b.bulk = bulkReader{src: b.chunks, more: b.chunks.least}
+		b.buf.Reset(&b.bulk)
 		b.src = httputil.NewChunkedReader(b.buf)
 	}
 	return b
@@ -102,7 +105,7 @@ func (b *body) left() int64 {
 	if b.fixed == nil {
 		return 0
 	}
-	return b.fixed.N + int64(b.buf.Buffered())
+	return b.fixed.N + int64(len(b.bulk.rest)+b.buf.Buffered())
 }
 
 // readTrailer reads the trailer section of a chunked body, with the empty line.
@@ -114,7 +117,7 @@ func (b *body) readTrailer() error {
 		}
 		return err
 	}
-	if b.buf.Buffered() > 0 { // cannot be; the next request would miss these bytes
+	if b.buf.Buffered()+len(b.bulk.rest) > 0 { // cannot be; the next request would miss these bytes
 		return errors.New("nethttp: read beyond the body")
 	}
 	if len(fields) > 0 && b.w.req.Trailer == nil {
@@ -172,7 +175,7 @@ func (b *body) takeBuffered() []byte {
 	defer b.mu.Unlock()
 	b.closed = true
 	ahead, _ := b.buf.Peek(b.buf.Buffered())
-	return bytes.Clone(ahead)
+	return append(bytes.Clone(ahead), b.bulk.rest...)
 }
 
 // atEOF reports whether all of the body has been read.
@@ -188,6 +191,7 @@ func (b *body) release() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.closed = true
+	b.bulk.release()
 	putReader(b.buf)
 	b.buf, b.src = nil, nil
 }
