@@ -30,7 +30,8 @@ type Server struct {
 	// Handler serves what no handler of Handle takes; nil means http.DefaultServeMux.
 	Handler http.Handler
 
-	// TLS is needed for https.
+	// TLS is needed for https. Start gives it to every nng server for https that has not
+	// been started; nil leaves those what they have.
 	TLS *nng.TLSConfig
 
 	// MaxInFlight bounds the requests that are being served; others get 503 and
@@ -111,11 +112,6 @@ func (s *Server) ListenAndServe(url string) error {
 		return err
 	}
 	defer srv.Close()
-	if s.TLS != nil {
-		if err := srv.SetTLS(s.TLS); err != nil {
-			return err
-		}
-	}
 	return s.Serve(srv)
 }
 
@@ -136,8 +132,8 @@ func (s *Server) Serve(srv *nng.Server) error {
 // starts the nng server if it is not started, and returns; Serve can follow to wait.
 // Several nng servers can be served at a time, such as one for http and one for https.
 //
-// Errors: http.ErrServerClosed after Shutdown or Close; those of nng.Server.AddHandler and
-// Start.
+// Errors: http.ErrServerClosed after Shutdown or Close; those of nng.Server.AddHandler,
+// SetTLS and Start.
 func (s *Server) Start(srv *nng.Server) (err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -170,6 +166,11 @@ func (s *Server) Start(srv *nng.Server) (err error) {
 		added = append(added, nh)
 	}
 	if _, err := srv.Addr(); err != nil { // not started yet
+		if s.TLS != nil {
+			if err := srv.SetTLS(s.TLS); err != nil && !errors.Is(err, nng.ErrNotSupported) { // http
+				return err
+			}
+		}
 		if err := srv.Start(); err != nil {
 			return err
 		}

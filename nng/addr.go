@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
+	"sync/atomic"
 	"unsafe"
 )
 
@@ -34,12 +35,31 @@ func peerAddr(sa *C.nng_sockaddr) string {
 	switch *(*C.uint16_t)(unsafe.Pointer(sa)) {
 	case C.NNG_AF_INET:
 		in := (*C.nng_sockaddr_in)(unsafe.Pointer(sa))
-		ip := netip.AddrFrom4(*(*[4]byte)(unsafe.Pointer(&in.sa_addr)))
-		return netip.AddrPortFrom(ip, uint16(networkPort(in.sa_port))).String()
+		ip := *(*[4]byte)(unsafe.Pointer(&in.sa_addr))
+		return peerText(netip.AddrPortFrom(netip.AddrFrom4(ip), uint16(networkPort(in.sa_port))))
 	case C.NNG_AF_INET6:
 		return tcpAddr(sa).String()
 	}
 	return ""
+}
+
+// A peerName is an address and its text.
+type peerName struct {
+	addr netip.AddrPort
+	text string
+}
+
+// peerNames are those of late, by port: most connections bring more than one request.
+var peerNames [256]atomic.Pointer[peerName]
+
+func peerText(addr netip.AddrPort) string {
+	place := &peerNames[addr.Port()%uint16(len(peerNames))]
+	if known := place.Load(); known != nil && known.addr == addr {
+		return known.text
+	}
+	text := addr.String()
+	place.Store(&peerName{addr, text})
+	return text
 }
 
 // networkPort reads a port kept in network byte order.

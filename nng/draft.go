@@ -59,31 +59,35 @@ func (d *draft) fields() []byte {
 	return (*d.head)[firstLineRoom:]
 }
 
-// setBody makes p the body, or a copy of it.
-func (d *draft) setBody(p []byte, copied bool) {
+// setBody makes p the body.
+func (d *draft) setBody(p []byte) {
 	putDraftBuffer(d.copied)
 	d.copied, d.body = nil, p
-	if copied {
-		d.copied = getDraftBuffer(0)
-		*d.copied = append(*d.copied, p...)
-		d.body = *d.copied
-	}
 }
 
-// drafting changes a draft. done is false if the response is not one, or if the change is
-// one that C is to make.
-func (m *message) drafting(op string, change func(*draft) bool) (done bool, err error) {
+// copyBody makes a copy of p the body.
+func (d *draft) copyBody(p []byte) {
+	if d.copied == nil {
+		d.copied = getDraftBuffer(0)
+	}
+	*d.copied = append((*d.copied)[:0], p...)
+	d.body = *d.copied
+}
+
+// lockDraft locks the message for a change if it is a draft; otherwise d is nil.
+func (m *message) lockDraft(op string) (d *draft, err error) {
 	m.mu.Lock()
-	defer m.mu.Unlock()
 	switch {
 	case m.draft == nil:
-		return false, nil
 	case m.doomed:
-		return true, closedError(m.kind + " " + op)
+		err = closedError(m.kind + " " + op)
 	case m.draft.whole:
-		return true, refuse(m.kind+" "+op, "", ErrState, "a WholeResponse is sent as it is")
+		err = refuse(m.kind+" "+op, "", ErrState, "a WholeResponse is sent as it is")
+	default:
+		return m.draft, nil
 	}
-	return change(m.draft), nil
+	m.mu.Unlock()
+	return nil, err
 }
 
 // add adds a field, unless its place or its meaning is something that C decides.

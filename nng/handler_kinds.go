@@ -49,10 +49,10 @@ func NewStaticHandler(path string, data []byte, contentType string) (*Handler, e
 	if contentType == "" {
 		contentType = "application/octet-stream" // C would crash (defect S19)
 	}
-	if err := checkHeader("new static handler", "Content-Type", contentType); err != nil {
+	if err := checkHeader("new", "static handler", "Content-Type", contentType); err != nil {
 		return nil, err
 	}
-	if err := checkData("new static handler", len(data)); err != nil {
+	if err := checkData("new", "static handler", len(data)); err != nil {
 		return nil, err
 	}
 	data = append(make([]byte, 0, len(data)+1), data...) // +1: never nil

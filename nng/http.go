@@ -95,29 +95,29 @@ func hasSpaceOrControl(s string) bool {
 	return strings.IndexByte(s, ' ') >= 0 || strings.IndexByte(s, '\t') >= 0 || hasControl(s)
 }
 
-func checkHeaderName(op, name string) error {
+func checkHeaderName(kind, op, name string) error {
 	if !isToken(name) {
-		return refuse(op, strconv.Quote(short(name)), ErrInvalid, "a header name is a token of letters, digits and !#$%&'*+-.^_`|~")
+		return refuse(kind+" "+op, strconv.Quote(short(name)), ErrInvalid, "a header name is a token of letters, digits and !#$%&'*+-.^_`|~")
 	}
 	return nil
 }
 
-func checkHeader(op, name, value string) error {
-	if err := checkHeaderName(op, name); err != nil {
+func checkHeader(kind, op, name, value string) error {
+	if err := checkHeaderName(kind, op, name); err != nil {
 		return err
 	}
 	if hasControl(value) {
-		return refuse(op, name, ErrInvalid, "a header value holds no control characters (CR, LF, NUL, …)")
+		return refuse(kind+" "+op, name, ErrInvalid, "a header value holds no control characters (CR, LF, NUL, …)")
 	}
 	if len(value) > maxHeaderValue {
-		return refuse(op, name, ErrTooLong, "a header value has at most "+strconv.Itoa(maxHeaderValue)+" bytes")
+		return refuse(kind+" "+op, name, ErrTooLong, "a header value has at most "+strconv.Itoa(maxHeaderValue)+" bytes")
 	}
 	return nil
 }
 
-func checkData(op string, n int) error {
+func checkData(kind, op string, n int) error {
 	if uint64(n) > maxData {
-		return refuse(op, "", ErrTooLong, "nng counts a body in 32 bits; send larger ones in pieces with Conn.Write")
+		return refuse(kind+" "+op, "", ErrTooLong, "nng counts a body in 32 bits; send larger ones in pieces with Conn.Write")
 	}
 	return nil
 }

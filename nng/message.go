@@ -282,11 +282,17 @@ var headBuffers = sync.Pool{New: func() any {
 // (nng_http_req_set_header, nng_http_res_set_header). Names that are no tokens and
 // values with control characters are refused with ErrInvalid.
 func (m *message) SetHeader(name, value string) error {
-	if err := checkHeader(m.kind+" set header", name, value); err != nil {
+	if err := checkHeader(m.kind, "set header", name, value); err != nil {
 		return err
 	}
-	if done, err := m.drafting("set header", func(d *draft) bool { return d.add(name, value) }); done {
+	if d, err := m.lockDraft("set header"); err != nil {
 		return err
+	} else if d != nil {
+		added := d.add(name, value)
+		m.mu.Unlock()
+		if added {
+			return nil
+		}
 	}
 	k, v := cstring(name), cstring(value)
 	return m.set("set header", name, func() C.int {
@@ -301,11 +307,17 @@ func (m *message) SetHeader(name, value string) error {
 // to it behind ", "; this makes it unfit for Set-Cookie
 // (nng_http_req_add_header, nng_http_res_add_header).
 func (m *message) AddHeader(name, value string) error {
-	if err := checkHeader(m.kind+" add header", name, value); err != nil {
+	if err := checkHeader(m.kind, "add header", name, value); err != nil {
 		return err
 	}
-	if done, err := m.drafting("add header", func(d *draft) bool { return d.add(name, value) }); done {
+	if d, err := m.lockDraft("add header"); err != nil {
 		return err
+	} else if d != nil {
+		added := d.add(name, value)
+		m.mu.Unlock()
+		if added {
+			return nil
+		}
 	}
 	k, v := cstring(name), cstring(value)
 	return m.set("add header", name, func() C.int {
@@ -319,7 +331,7 @@ func (m *message) AddHeader(name, value string) error {
 // DelHeader removes a header; ErrNotFound when there is none
 // (nng_http_req_del_header, nng_http_res_del_header).
 func (m *message) DelHeader(name string) error {
-	if err := checkHeaderName(m.kind+" del header", name); err != nil {
+	if err := checkHeaderName(m.kind, "del header", name); err != nil {
 		return err
 	}
 	k := cstring(name)
@@ -358,14 +370,15 @@ func (m *message) Data() []byte {
 // CopyData gives the message a copy of body and sets Content-Length
 // (nng_http_req_copy_data, nng_http_res_copy_data).
 func (m *message) CopyData(body []byte) error {
-	if err := checkData(m.kind+" copy data", len(body)); err != nil {
+	if err := checkData(m.kind, "copy data", len(body)); err != nil {
 		return err
 	}
-	if done, err := m.drafting("copy data", func(d *draft) bool {
-		d.setBody(body, true)
-		return true
-	}); done {
+	if d, err := m.lockDraft("copy data"); err != nil {
 		return err
+	} else if d != nil {
+		d.copyBody(body)
+		m.mu.Unlock()
+		return nil
 	}
 	return m.set("copy data", "", func() C.int {
 		m.unpin()
@@ -388,14 +401,15 @@ func (m *message) CopyData(body []byte) error {
 // replaced. A response that a handler returns is copied after all, because nobody
 // tells when the server has sent it.
 func (m *message) SetData(body []byte) error {
-	if err := checkData(m.kind+" set data", len(body)); err != nil {
+	if err := checkData(m.kind, "set data", len(body)); err != nil {
 		return err
 	}
-	if done, err := m.drafting("set data", func(d *draft) bool {
-		d.setBody(body, false)
-		return true
-	}); done {
+	if d, err := m.lockDraft("set data"); err != nil {
 		return err
+	} else if d != nil {
+		d.setBody(body)
+		m.mu.Unlock()
+		return nil
 	}
 	return m.set("set data", "", func() C.int {
 		m.unpin()

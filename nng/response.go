@@ -35,7 +35,7 @@ func NewResponse() (*Response, error) {
 // as adapters for other kinds of handlers. Only a handler can use it, by returning it.
 func WholeResponse(p []byte) *Response {
 	r := &Response{message: message{kind: "response"}, draft: draft{whole: true}}
-	r.draft.setBody(p, true)
+	r.draft.copyBody(p)
 	r.message.draft = &r.draft
 	return r
 }
@@ -87,11 +87,12 @@ func (r *Response) SetStatus(status int) error {
 	if err := checkStatus("response set status", status); err != nil {
 		return err
 	}
-	if done, err := r.drafting("set status", func(d *draft) bool {
-		d.status = status
-		return true
-	}); done {
+	if d, err := r.lockDraft("set status"); err != nil {
 		return err
+	} else if d != nil {
+		d.status = status
+		r.mu.Unlock()
+		return nil
 	}
 	return r.set("set status", "", func() C.int {
 		if rv := C.nng_http_res_set_status(r.res, C.uint16_t(status)); rv != 0 {

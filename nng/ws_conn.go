@@ -237,7 +237,7 @@ func (c *WSConn) ReadMessage(ctx context.Context) ([]byte, error) {
 // ErrTooLong, ErrNoMemory, ErrClosed.
 func (c *WSConn) WriteMessage(ctx context.Context, data []byte) error {
 	const op = "ws write message"
-	if err := checkData(op, len(data)); err != nil {
+	if err := checkData("ws", "write message", len(data)); err != nil {
 		return err
 	}
 	if err := c.take(op, ctx, c.wrTurn); err != nil {

@@ -64,7 +64,7 @@ func (o *wsOptions) SetProtocols(names ...string) error {
 
 // setHeader sets a header of the handshake, in place of one of the same name.
 func (o *wsOptions) setHeader(name, value string) error {
-	if err := checkHeader(o.kind+" set header", name, value); err != nil {
+	if err := checkHeader(o.kind, "set header", name, value); err != nil {
 		return err
 	}
 	switch lower := strings.ToLower(name); {
