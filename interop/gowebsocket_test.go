@@ -384,9 +384,14 @@ func TestEarlyFrames(t *testing.T) {
 			head, frames, _ := strings.Cut(string(answer), "\r\n\r\n")
 			require.NoError(t, <-ended)
 			assert.Contains(t, head, "HTTP/1.1 101 ")
-			f, err := ws.ReadFrame(strings.NewReader(frames))
+			r := strings.NewReader(frames)
+			h, err := ws.ReadHeader(r)
 			require.NoError(t, err)
-			assert.Equal(t, "early", string(f.Payload))
+			require.EqualValues(t, len("early"), h.Length)
+			payload := make([]byte, h.Length)
+			_, err = io.ReadFull(r, payload)
+			require.NoError(t, err)
+			assert.Equal(t, "early", string(payload))
 		})
 	}
 }

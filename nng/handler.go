@@ -226,10 +226,9 @@ func (h *Handler) setTree(op string, apply func(*C.nng_http_handler) C.int) erro
 	return h.set(op, settingTree, apply)
 }
 
-// SetInline makes the function run on nng's own thread instead of a goroutine,
-// which saves two thread switches a request. It must never block, nor end its goroutine
-// (runtime.Goexit, t.FailNow): that would end the process. nng has two such
-// threads per CPU, 16 at most, for all its work. At any moment all but one of
+// SetInline makes the function run on nng's own thread from the first request on, also if it
+// has not been quick, and also for requests with bodies and upgrades. It should never block:
+// nng has two such threads per CPU, 16 at most, for all its work. At any moment all but one of
 // them may run handlers; requests beyond that get goroutines after all.
 func (h *Handler) SetInline() error {
 	h.mu.Lock()
