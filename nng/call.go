@@ -71,11 +71,7 @@ func (ch *cHandler) dispatch(e *C.nngo_event) {
 	c.ctx.SetParent(s.ctx)
 	c.conn.c, c.conn.secure, c.conn.call, c.conn.req = (*C.nng_http_conn)(e.ptr[2]), s.secure, c, &c.req
 	c.req.message = message{req: (*C.nng_http_req)(e.ptr[1]), kind: "request", borrowed: true, conn: c.conn.c}
-	if e.thread > 0 && int(e.thread) < len(runners) && !runners[e.thread].busy {
-		runners[e.thread].run(c)
-	} else {
-		go c.run()
-	}
+	runJob(e.thread, c)
 }
 
 // run calls the handler's function and tells nng the outcome, exactly once.

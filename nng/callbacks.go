@@ -29,6 +29,10 @@ func handleEvent(e *C.nngo_event) {
 		} else { // the handler was closed meanwhile
 			C.nngo_call_end(nil, (*C.nng_aio)(e.ptr[0]), C.NNG_ECLOSED)
 		}
+	case C.NNGO_DATA:
+		if d, ok := dataSides.get(uintptr(e.handle)); ok {
+			d.arrived(e)
+		}
 	case C.NNGO_WRITTEN:
 		if s, ok := writers.get(uintptr(e.handle)); ok {
 			s.written()

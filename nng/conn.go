@@ -262,6 +262,11 @@ func (c *Conn) Close() error {
 	}
 	t := c.io()
 	go c.teardown(t)
+	if d := t.rd.data.Load(); d != nil && !d.mu.TryLock() {
+		return nil // the function of OnData is running, and may be who calls
+	} else if d != nil {
+		d.mu.Unlock()
+	}
 	wait := time.NewTimer(closeWait)
 	defer wait.Stop()
 	for sent := t.wr.writes(); ; {
@@ -358,6 +363,9 @@ func (t *traffic) retire() {
 func (t *traffic) stop() {
 	if o := t.rd.op; o != nil {
 		C.nngo_op_stop(o.c)
+	}
+	if d := t.rd.data.Load(); d != nil {
+		d.stop()
 	}
 	if t.wr.c != nil {
 		C.nngo_writer_stop(t.wr.c)

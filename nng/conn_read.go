@@ -3,6 +3,7 @@ package nng
 import (
 	"context"
 	"io"
+	"sync/atomic"
 )
 
 // #include "http_cgo.h"
@@ -14,12 +15,13 @@ const maxRead = 64 << 10
 // A readSide is the reading half of a connection: whose turn it is, the one read
 // that may be in flight in C, and what it brought that nobody has taken yet.
 type readSide struct {
-	turn chan struct{} // holds a token while somebody uses what follows
-	op   *op           // made at the first use
-	buf  buffer        // C reads into it
-	rest []byte        // part of buf: arrived, not yet taken
-	busy bool          // a read is in flight
-	err  error         // what ended the stream; every later read gets it
+	turn chan struct{}            // holds a token while somebody uses what follows
+	op   *op                      // made at the first use
+	buf  buffer                   // C reads into it
+	rest []byte                   // part of buf: arrived, not yet taken
+	busy bool                     // a read is in flight
+	err  error                    // what ended the stream; every later read gets it
+	data atomic.Pointer[dataSide] // set by OnData: nobody else reads
 	// after is called once the operation in flight has completed.
 	after func()
 }
@@ -33,9 +35,13 @@ func (s *readSide) take(ctx context.Context, c *Conn, op string) error {
 	case <-ctx.Done():
 		return &OpError{Op: op, Err: contextErrno(ctx)}
 	}
-	if c.closed.Load() {
+	switch {
+	case c.closed.Load():
 		s.give()
 		return closedError(op)
+	case s.data.Load() != nil:
+		s.give()
+		return refuse(op, "", ErrState, "OnData reads")
 	}
 	return nil
 }
@@ -72,6 +78,8 @@ func (s *readSide) read(c *Conn, p []byte) (int, error) {
 			return 0, closedError("read")
 		case isOver(passed):
 			return 0, &OpError{Op: "read", Err: ErrTimedOut}
+		case s.data.Load() != nil:
+			return 0, refuse("read", "", ErrState, "OnData reads")
 		case len(s.rest) > 0:
 			n := copy(p, s.rest)
 			s.rest = s.rest[n:]
@@ -111,23 +119,29 @@ func (s *readSide) collect(c *Conn, op string) {
 		s.after()
 		s.after = nil
 	}
-	switch e := s.op.result; e {
-	case 0:
+	if s.op.result != 0 {
+		s.err = s.failed(c, op, s.op.result)
+	}
+}
+
+// failed is the error for what C says when a read has failed.
+func (s *readSide) failed(c *Conn, op string, e Errno) error {
+	switch e {
 	case ErrConnShut:
-		s.err = io.EOF
+		return io.EOF
 	case ErrConnRefused:
 		// Behind a TLS close_notify unpatched releases say this (defect CL23), and of a
 		// connect that was none (defect X4).
-		if s.err = io.EOF; !c.secure {
-			s.err = &OpError{Op: op, Err: e}
+		if c.secure {
+			return io.EOF
 		}
+		return &OpError{Op: op, Err: e}
 	case ErrClosed:
 		// C has closed the connection because of something else. If a write has
 		// failed, as over TLS the first one with the handshake, that is why.
-		s.err = &OpError{Op: op, Err: c.io().wr.failure(ErrConnShut)}
-	default:
-		s.err = &OpError{Op: op, Err: connErrno(e)}
+		return &OpError{Op: op, Err: c.io().wr.failure(ErrConnShut)}
 	}
+	return &OpError{Op: op, Err: connErrno(e)}
 }
 
 // readOp runs an operation of C that reads: start starts it, use takes what it
@@ -197,6 +211,9 @@ func (s *readSide) free() {
 	}
 	if s.op != nil {
 		s.op.free()
+	}
+	if d := s.data.Load(); d != nil {
+		d.free()
 	}
 	s.buf.free()
 	s.rest = nil

@@ -1,7 +1,7 @@
 // The callback contract.
 //
 // nng calls back on threads of its own (a pool of "nng:task" threads). There
-// are four callbacks. They do not call Go, which would cost a wait for a place to run
+// are five callbacks. They do not call Go, which would cost a wait for a place to run
 // in, but note an event and wake Go only if that sleeps.
 //
 //   op_done     an aio of ours has completed. Thread: an nng task thread.
@@ -18,6 +18,10 @@
 //               response, or as the aio's result, upon which nng drops the
 //               connection. Handlers that asked for it (Handler.SetInline), or that have
 //               been quick lately, are called in Go from here, on nng's thread.
+//
+//   reader_done a read for Conn.OnData has ended. Thread: an nng task thread. Locks: none.
+//               Go is called from here, or by way of an event if that would leave nng no
+//               thread, and starts the next read. The bytes are lent until then.
 //
 //   writer_done a write of an nngo_writer has ended. Thread: an nng task thread. Locks:
 //               none. It starts the next one, and is an event only if Go has asked.
@@ -685,6 +689,31 @@ may_wait(nng_http_req *req, bool collected)
 }
 
 static bool
+thread_enter(void)
+{
+	if (__atomic_add_fetch(&inline_now, 1, __ATOMIC_RELAXED) > inline_max) {
+		(void) __atomic_sub_fetch(&inline_now, 1, __ATOMIC_RELAXED);
+		return (false);
+	}
+	return (true);
+}
+
+// thread_call calls Go on this thread, which has entered.
+static void
+thread_call(nngo_event *e)
+{
+	static int          threads;
+	static __thread int thread;
+
+	if (thread == 0) {
+		thread = __atomic_add_fetch(&threads, 1, __ATOMIC_RELAXED);
+	}
+	e->thread = thread;
+	nngoEvent(e);
+	(void) __atomic_sub_fetch(&inline_now, 1, __ATOMIC_RELAXED);
+}
+
+static bool
 inline_enter(bool always, size_t place, nng_http_req *req, bool collected)
 {
 	pace    *p   = &paces[place];
@@ -703,8 +732,7 @@ inline_enter(bool always, size_t place, nng_http_req *req, bool collected)
 			return (false);
 		}
 	}
-	if (__atomic_add_fetch(&inline_now, 1, __ATOMIC_RELAXED) > inline_max) {
-		(void) __atomic_sub_fetch(&inline_now, 1, __ATOMIC_RELAXED);
+	if (!thread_enter()) {
 		return (false);
 	}
 	(void) __atomic_add_fetch(&p->running, 1, __ATOMIC_RELAXED);
@@ -715,13 +743,11 @@ inline_enter(bool always, size_t place, nng_http_req *req, bool collected)
 static void
 handler_cb(nng_aio *aio)
 {
-	static int          threads;
-	static __thread int thread;
-	nng_http_handler   *h       = nng_aio_get_input(aio, 1);
-	nng_http_req       *req     = nng_aio_get_input(aio, 0);
-	uintptr_t           flags   = (uintptr_t) nng_http_handler_get_data(h);
-	bool                collect = (flags & NNGO_COLLECT) != 0;
-	nngo_event          e       = {
+	nng_http_handler *h       = nng_aio_get_input(aio, 1);
+	nng_http_req     *req     = nng_aio_get_input(aio, 0);
+	uintptr_t         flags   = (uintptr_t) nng_http_handler_get_data(h);
+	bool              collect = (flags & NNGO_COLLECT) != 0;
+	nngo_event        e       = {
 		.kind   = NNGO_REQUEST,
 		.handle = flags >> NNGO_FLAG_BITS,
 		.ptr    = { aio, req, nng_aio_get_input(aio, 2) },
@@ -735,13 +761,69 @@ handler_cb(nng_aio *aio)
 		event_add(&e);
 		return;
 	}
-	if (thread == 0) {
-		thread = __atomic_add_fetch(&threads, 1, __ATOMIC_RELAXED);
-	}
-	e.thread = thread;
-	nngoEvent(&e);
+	thread_call(&e);
 	(void) __atomic_sub_fetch(&paces[e.count].running, 1, __ATOMIC_RELAXED);
-	(void) __atomic_sub_fetch(&inline_now, 1, __ATOMIC_RELAXED);
+}
+
+// reader_done is called on an nng task thread when a read of an nngo_reader has ended.
+static void
+reader_done(void *arg)
+{
+	nngo_reader *r = arg;
+	nngo_event   e = {
+		.kind   = NNGO_DATA,
+		.handle = r->handle,
+		.result = nng_aio_result(r->aio),
+		.count  = nng_aio_count(r->aio),
+		.ptr    = { r->buf },
+	};
+
+	if (thread_enter()) {
+		thread_call(&e);
+	} else {
+		event_add(&e);
+	}
+}
+
+int
+nngo_reader_alloc(nngo_reader **rp, nng_http_conn *conn, uintptr_t handle)
+{
+	nngo_reader *r;
+	int          rv;
+
+	if ((r = malloc(sizeof(*r))) == NULL) {
+		return (NNG_ENOMEM);
+	}
+	if ((rv = nng_aio_alloc(&r->aio, reader_done, r)) != 0) {
+		free(r);
+		return (rv);
+	}
+	r->conn   = conn;
+	r->handle = handle;
+	*rp       = r;
+	return (0);
+}
+
+void
+nngo_reader_next(nngo_reader *r)
+{
+	nng_iov iov = { .iov_buf = r->buf, .iov_len = sizeof(r->buf) };
+
+	(void) nng_aio_set_iov(r->aio, 1, &iov);
+	nng_http_conn_read(r->conn, r->aio);
+}
+
+void
+nngo_reader_stop(nngo_reader *r)
+{
+	nng_aio_stop(r->aio);
+}
+
+void
+nngo_reader_free(nngo_reader *r)
+{
+	nng_aio_free(r->aio);
+	free(r);
 }
 
 int

@@ -16,8 +16,8 @@
 typedef enum {
 	NNGO_OP_DONE,     // an operation has completed: result, count, ptr[0] is output 0
 	NNGO_REQUEST,     // a request has arrived: ptr is aio, request, connection; result the
-	                  // status to refuse it with, or 0; count the place of its pace; thread
-	                  // the number of nng's thread on which Go is called, or 0
+	                  // status to refuse it with, or 0; count the place of its pace
+	NNGO_DATA,        // a reader has bytes, or has ended: result, count, ptr[0] the bytes
 	NNGO_WRITTEN,     // a writer that was asked to tell has completed a write
 	NNGO_SERVER_IDLE, // a server that drains has nothing in hand any more
 } nngo_event_kind;
@@ -26,7 +26,7 @@ typedef struct {
 	uintptr_t       handle; // of the Go side
 	nngo_event_kind kind;
 	int             result;
-	int             thread;
+	int             thread; // of nng, on which Go is called; 0 in the queue
 	size_t          count;
 	void           *ptr[3];
 } nngo_event;
@@ -58,6 +58,20 @@ void nngo_op_free(nngo_op *);
 // Reads from a connection. Each starts one operation and returns at once.
 void nngo_conn_read(nng_http_conn *, nngo_op *, void *, size_t);
 void nngo_conn_read_all(nng_http_conn *, nngo_op *, void *, size_t);
+
+// An nngo_reader reads for Conn.OnData, again and again. Go is called, or gets an event; then
+// it calls nngo_reader_next. stop waits for the callback that is running, if there is one.
+typedef struct {
+	nng_aio       *aio;
+	nng_http_conn *conn;
+	uintptr_t      handle;
+	char           buf[16 * 1024];
+} nngo_reader;
+
+int  nngo_reader_alloc(nngo_reader **, nng_http_conn *, uintptr_t);
+void nngo_reader_next(nngo_reader *);
+void nngo_reader_stop(nngo_reader *);
+void nngo_reader_free(nngo_reader *);
 
 // An nngo_writer sends what Go gives it over a connection: one write is in flight, and
 // bytes that come meanwhile gather behind it, for the next. Go hears of what becomes of

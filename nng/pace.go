@@ -44,26 +44,33 @@ func account(credit *int32, took time.Duration) {
 	}
 }
 
-// A runner runs handlers on one of nng's threads, each in the same coroutine, which is a
+// A runner runs jobs on one of nng's threads, each in the same coroutine, which is a
 // goroutine of its own that takes turns with the callback: a handler that ends it, as
 // t.FailNow does, would end the process otherwise.
 type runner struct {
 	next func() (struct{}, bool)
-	call *call
-	busy bool
+	job  job
 }
+
+// A job is what runs on nng's threads: a call, or what OnData is to be told.
+type job interface{ run() }
 
 // runners are those of nng's threads, by C's numbers. Only the thread itself uses its own.
 var runners [256]runner
 
-// run runs a call and returns when it has ended.
-func (r *runner) run(c *call) {
+// runJob runs a job on nng's thread if that has called Go for it, else in a goroutine.
+func runJob(thread C.int, j job) {
+	if thread <= 0 || int(thread) >= len(runners) || runners[thread].job != nil {
+		go j.run()
+		return
+	}
+	r := &runners[thread]
 	if r.next == nil {
 		r.next, _ = iter.Pull(r.serve)
 	}
-	r.call, r.busy = c, true
+	r.job = j
 	r.next()
-	r.call, r.busy = nil, false
+	r.job = nil
 }
 
 // serve is the coroutine.
@@ -73,7 +80,7 @@ func (r *runner) serve(yield func(struct{}) bool) {
 		yield(struct{}{})
 	}()
 	for {
-		r.call.run()
+		r.job.run()
 		yield(struct{}{})
 	}
 }

@@ -27,6 +27,8 @@ func start(kind, cert string) (addr string, err error) {
 		return startHandler(answer, true)
 	case "echo":
 		return startHandler(hijack(echo), false)
+	case "ondata":
+		return startHandler(onData, false)
 	case "bulk":
 		return startHandler(hijack(bulk), false)
 	case "idle":
@@ -195,6 +197,24 @@ func stdHijack(speak func(net.Conn)) http.HandlerFunc {
 			speak(conn)
 		}
 	}
+}
+
+// onData echoes as echo does, but on nng's threads.
+func onData(_ context.Context, conn *nng.Conn, _ *nng.Request) (*nng.Response, error) {
+	if err := conn.Hijack(); err != nil {
+		return nil, err
+	}
+	if _, err := io.WriteString(conn, upgraded); err != nil {
+		return nil, err
+	}
+	return nil, conn.OnData(func(p []byte, err error) {
+		if err == nil {
+			_, err = conn.Write(p)
+		}
+		if err != nil {
+			conn.Close()
+		}
+	})
 }
 
 func echo(conn net.Conn) {
