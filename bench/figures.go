@@ -23,6 +23,7 @@ var (
 	std        = goServer("net/http", "std")
 	fast       = goServer("fasthttp", "fasthttp")
 	echo       = goServer("nng.Conn echo", "echo")
+	onData     = goServer("nng.Conn.OnData echo", "ondata")
 	bulk       = goServer("nng.Conn writes", "bulk")
 
 	transact     = contender{name: "nng.Client.Transact", server: []string{"handler"}, client: []string{"client", "transact"}}
@@ -69,6 +70,9 @@ var figures = []figure{
 	{name: "tls-64", ours: nethttpTLS, theirs: cTLS, load: wrk("/"), conns: 64, goal: 0.95},
 	{name: "listener-64", ours: listener, theirs: std, load: wrk("/"), conns: 64, goal: 0.60},
 
+	{name: "ondata-echo-64", ours: onData, theirs: cEcho, load: echoes, conns: 64},
+	{name: "ondata-echo-16", ours: onData, theirs: cEcho, load: echoes, conns: 16},
+	{name: "ondata-echo-1", ours: onData, theirs: cEcho, load: echoes, conns: 1},
 	{name: "listener-16", ours: listener, theirs: std, load: wrk("/"), conns: 16},
 	{name: "listener-1", ours: listener, theirs: std, load: wrk("/"), conns: 1},
 	{name: "fasthttp-64", ours: fast, theirs: std, load: wrk("/"), conns: 64},

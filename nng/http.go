@@ -7,7 +7,7 @@
 //
 //	nng_http_server      Server      HoldServer, AddHandler, Start, Stop, Close
 //	nng_http_handler     Handler     NewHandler and its kin
-//	nng_http_conn        Conn        a net.Conn; Hijack, ReadReq, WriteRes, Transact
+//	nng_http_conn        Conn        a net.Conn; Hijack, OnData, ReadReq, WriteRes, Transact
 //	nng_http_req         Request
 //	nng_http_res         Response
 //	nng_http_client      Client      Connect, Transact
@@ -29,7 +29,10 @@
 // # Threads
 //
 // Every method of every type may be called from several goroutines at once. Handlers
-// run in goroutines. No goroutine holds an operating system thread while it waits.
+// run in goroutines, or on nng's threads if they have been quick; see HandlerFunc. No
+// goroutine holds an operating system thread while it waits, but for those on nng's threads.
+// Each of these that has called a handler keeps a goroutine for it, parked in
+// (*runner).serve, for as long as the process lives: tell a check for leaks to ignore it.
 //
 // # Errors
 //
