@@ -75,8 +75,9 @@ func (ch *cHandler) dispatch(e *C.nngo_event) {
 }
 
 // run calls the handler's function and tells nng the outcome, exactly once.
-func (c *call) run() {
+func (c *call) run(onThread bool) {
 	start := time.Now()
+	c.conn.onThread.Store(onThread)
 	var res *Response
 	err := errGoexit
 	defer func() { // also when the function ends its goroutine
@@ -86,7 +87,11 @@ func (c *call) run() {
 			account(c.credit, time.Since(start))
 		}
 		c.ctx.Cancel()
-		c.end(res, err)
+		if onThread && c.conn.traffic.Load() != nil {
+			go c.end(res, err) // which waits for what the client has not read yet
+		} else {
+			c.end(res, err)
+		}
 	}()
 	res, err = c.serve(&c.ctx)
 }

@@ -40,6 +40,10 @@ type Conn struct {
 	closed  atomic.Bool
 	secure  bool // over TLS
 
+	// onThread is set while a handler runs on nng's thread, which a client that does not read
+	// must not keep: Write takes everything.
+	onThread atomic.Bool
+
 	callMu        sync.Mutex // guards who owns the connection, that closed is set, traffic is made
 	call          *call      // the handler call that owns the connection, nil once hijacked
 	tracked       bool       // the server knows that a handler uses it
@@ -231,6 +235,7 @@ func (c *Conn) Hijack() error {
 	}
 	call := c.call
 	c.call = nil
+	c.onThread.Store(false)
 	call.ctx.Detach()
 	c.req.adopt()
 	live.conns.Add(1)

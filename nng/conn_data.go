@@ -18,8 +18,9 @@ import "C"
 // goroutine is the better way.
 //
 // fn is never called twice at a time. p is lent until it returns; the next bytes are read
-// then. The last call has an error, that of Read, and no bytes. fn may call Write, which
-// queues, and Close, after which it is not called any more. It should not block: nng has two
+// then, and not before a peer that reads slowly has taken what fn has written. The last call
+// has an error, that of Read, and no bytes. fn may call Write and Close; after Close it is not
+// called any more. It should not block: nng has two
 // such threads per CPU, 16 at most. (One of them is always left; the calls for which there is
 // no room come from goroutines.) A panic closes the connection and is logged.
 //
@@ -89,8 +90,9 @@ func (d *dataSide) arrived(e *C.nngo_event) {
 	runJob(e.thread, d)
 }
 
-// run tells the function, and reads on.
-func (d *dataSide) run() {
+// run tells the function, and reads on. On nng's thread Write takes everything, because a
+// peer that does not read must not keep the thread; then nothing is read until it does.
+func (d *dataSide) run(onThread bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.ended || d.conn.closed.Load() {
@@ -98,6 +100,7 @@ func (d *dataSide) run() {
 	}
 	finished := false
 	defer func() { // also when the function panics or ends its goroutine
+		d.conn.onThread.Store(false)
 		if p := recover(); p != nil {
 			slog.Error("nng: panic in a function for OnData", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 		}
@@ -105,10 +108,14 @@ func (d *dataSide) run() {
 		case !finished:
 			d.ended = true
 			go d.conn.Close()
-		case !d.ended && !d.conn.closed.Load():
+		case d.ended || d.conn.closed.Load():
+		case onThread && d.conn.io().wr.full():
+			go d.resume()
+		default:
 			C.nngo_reader_next(d.c)
 		}
 	}()
+	d.conn.onThread.Store(onThread)
 	if d.result != 0 {
 		d.ended = true
 		d.fn(nil, d.conn.io().rd.failed(d.conn, "on data", d.result))
@@ -116,6 +123,16 @@ func (d *dataSide) run() {
 		d.fn(d.bytes, nil)
 	}
 	finished = true
+}
+
+// resume reads on when what is queued has been sent, or cannot be.
+func (d *dataSide) resume() {
+	_ = d.conn.Flush(context.Background())
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.ended && !d.conn.closed.Load() {
+		C.nngo_reader_next(d.c)
+	}
 }
 
 // stop ends the reading, and returns when the function is not running any more.

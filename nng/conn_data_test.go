@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"testing"
 	"time"
@@ -222,4 +223,42 @@ func TestOnDataRefusals(t *testing.T) {
 	}))
 	httpGet(t, httpURL(t, srv)+"/")
 	assert.ErrorIs(t, <-lent, nng.ErrState)
+}
+
+// A peer that sends and does not read is not read from, either, and keeps no thread.
+func TestOnDataSlowPeer(t *testing.T) {
+	p := newPair(t, false, false)
+	const size = 64 << 20
+	stuck := make([]net.Conn, 8)
+	for i := range stuck {
+		client, _ := dataPair(t, p, echoData)
+		stuck[i] = client
+		require.NoError(t, client.SetWriteDeadline(time.Now().Add(300*time.Millisecond)))
+	}
+	var all sync.WaitGroup
+	for _, client := range stuck {
+		all.Go(func() {
+			n, err := client.Write(make([]byte, size))
+			assert.Error(t, err)
+			assert.Less(t, n, size, "what nobody reads is taken without end")
+		})
+	}
+	all.Wait()
+	threads := make(chan bool, 64)
+	client, _ := dataPair(t, p, func(conn *nng.Conn, b []byte, err error) {
+		threads <- bytes.Contains(debug.Stack(), []byte("(*runner).serve"))
+		echoData(conn, b, err)
+	})
+	for range 20 {
+		fmt.Fprint(client, "x")
+		_, err := io.ReadFull(client, make([]byte, 1))
+		require.NoError(t, err)
+		assert.True(t, <-threads, "the threads are taken")
+	}
+	// When the peer reads it gets all of it, and reading goes on.
+	require.NoError(t, stuck[0].(*net.TCPConn).CloseWrite())
+	require.NoError(t, stuck[0].SetReadDeadline(time.Now().Add(10*time.Second)))
+	n, err := io.Copy(io.Discard, stuck[0])
+	assert.NoError(t, err)
+	assert.Greater(t, n, int64(1<<20))
 }

@@ -350,7 +350,7 @@ nngo_writer_alloc(nngo_writer **wp, nng_http_conn *conn, uintptr_t handle)
 }
 
 nngo_added
-nngo_writer_add(nngo_writer *w, const void *data, size_t len)
+nngo_writer_add(nngo_writer *w, const void *data, size_t len, bool all)
 {
 	nngo_added added = { .taken = len };
 	size_t     start = 0;
@@ -359,7 +359,7 @@ nngo_writer_add(nngo_writer *w, const void *data, size_t len)
 	if (w->err != 0) {
 		added.err = w->err;
 	} else if (!w->busy) {
-		if (added.taken > WRITER_MAX) {
+		if (!all && (added.taken > WRITER_MAX)) {
 			added.taken = WRITER_MAX;
 		}
 		if (reserve(&w->flying, &w->flying_cap, 0, added.taken)) {
@@ -370,8 +370,10 @@ nngo_writer_add(nngo_writer *w, const void *data, size_t len)
 			added.err = NNG_ENOMEM;
 		}
 	} else {
-		if (added.taken > WRITER_MAX - w->queued) {
-			added.taken = WRITER_MAX - w->queued;
+		size_t room = (w->queued < WRITER_MAX) ? WRITER_MAX - w->queued : 0;
+
+		if (!all && (added.taken > room)) {
+			added.taken = room;
 		}
 		if (reserve(&w->queue, &w->queue_cap, w->queued, w->queued + added.taken)) {
 			memcpy(w->queue + w->queued, data, added.taken);
@@ -399,6 +401,7 @@ nngo_writer_look(nngo_writer *w, bool tell)
 
 	writer_lock(w);
 	state.busy   = w->busy;
+	state.full   = w->queued >= WRITER_MAX;
 	state.err    = w->err;
 	state.count  = w->count;
 	state.writes = w->writes;

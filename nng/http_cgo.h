@@ -96,6 +96,7 @@ typedef struct {
 
 typedef struct {
 	bool     busy;
+	bool     full; // more is queued than should be
 	int      err;
 	size_t   count;
 	uint64_t writes;
@@ -106,11 +107,11 @@ typedef struct {
 	int    err;
 } nngo_added;
 
-// nngo_writer_add copies as much as there is room for. If that is not all, or tell is set in
+// nngo_writer_add copies as much as there is room for, or all of it. If that is not all, or tell is set in
 // nngo_writer_look while a write is in flight, an event comes when a write has ended. The
 // start functions are for idle writers; nngo_writer_begin prepares one for an operation on its aio.
 int               nngo_writer_alloc(nngo_writer **, nng_http_conn *, uintptr_t);
-nngo_added        nngo_writer_add(nngo_writer *, const void *, size_t);
+nngo_added        nngo_writer_add(nngo_writer *, const void *, size_t, bool all);
 nngo_writer_state nngo_writer_look(nngo_writer *, bool tell);
 int               nngo_writer_start(nngo_writer *, const void *, size_t, bool all);
 void              nngo_writer_begin(nngo_writer *);

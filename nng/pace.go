@@ -53,7 +53,7 @@ type runner struct {
 }
 
 // A job is what runs on nng's threads: a call, or what OnData is to be told.
-type job interface{ run() }
+type job interface{ run(onThread bool) }
 
 // runners are those of nng's threads, by C's numbers. Only the thread itself uses its own.
 var runners [256]runner
@@ -61,7 +61,7 @@ var runners [256]runner
 // runJob runs a job on nng's thread if that has called Go for it, else in a goroutine.
 func runJob(thread C.int, j job) {
 	if thread <= 0 || int(thread) >= len(runners) || runners[thread].job != nil {
-		go j.run()
+		go j.run(false)
 		return
 	}
 	r := &runners[thread]
@@ -80,7 +80,7 @@ func (r *runner) serve(yield func(struct{}) bool) {
 		yield(struct{}{})
 	}()
 	for {
-		r.job.run()
+		r.job.run(true)
 		yield(struct{}{})
 	}
 }
