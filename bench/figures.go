@@ -18,6 +18,7 @@ var (
 	inline     = goServer("nng.Handler with SetInline", "inline")
 	handler    = goServer("nng.Handler", "handler")
 	nethttp    = goServer("nethttp.Server", "nethttp")
+	onThreads  = goServer("nethttp.Server with Inline", "nethttp-inline")
 	nethttpTLS = contender{name: "nethttp.Server, https", server: []string{"server", "nethttp"}, https: true}
 	listener   = goServer("nethttp.Listen + http.Server", "listener")
 	std        = goServer("net/http", "std")
@@ -70,6 +71,9 @@ var figures = []figure{
 	{name: "tls-64", ours: nethttpTLS, theirs: cTLS, load: wrk("/"), conns: 64, goal: 0.95},
 	{name: "listener-64", ours: listener, theirs: std, load: wrk("/"), conns: 64, goal: 0.60},
 
+	{name: "nethttp-inline-64", ours: onThreads, theirs: std, load: wrk("/"), conns: 64},
+	{name: "nethttp-inline-16", ours: onThreads, theirs: std, load: wrk("/"), conns: 16},
+	{name: "nethttp-inline-1", ours: onThreads, theirs: std, load: wrk("/"), conns: 1},
 	{name: "ondata-echo-64", ours: onData, theirs: cEcho, load: echoes, conns: 64},
 	{name: "ondata-echo-16", ours: onData, theirs: cEcho, load: echoes, conns: 16},
 	{name: "ondata-echo-1", ours: onData, theirs: cEcho, load: echoes, conns: 1},

@@ -1,14 +1,17 @@
 package nethttp_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
 	"maps"
 	"net"
 	"net/http"
+	"runtime/debug"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -427,4 +430,25 @@ func TestServerShutdownLeavesHijackedAlone(t *testing.T) {
 	_, err = io.ReadFull(c, got)
 	require.NoError(t, err)
 	assert.Equal(t, "still here", string(got))
+}
+
+// Handlers get goroutines, in which they may do anything, unless Inline is set.
+func TestInline(t *testing.T) {
+	for _, inline := range []bool{false, true} {
+		var onThread atomic.Int64
+		addr, _ := serveWith(t, &nethttp.Server{Inline: inline, Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+			if bytes.Contains(debug.Stack(), []byte("(*runner).serve")) {
+				onThread.Add(1)
+			}
+		})})
+		p := dial(t, addr)
+		for range 200 {
+			p.alive()
+		}
+		if inline {
+			assert.Greater(t, onThread.Load(), int64(50))
+		} else {
+			assert.Zero(t, onThread.Load())
+		}
+	}
 }

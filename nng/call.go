@@ -35,10 +35,13 @@ import "C"
 // reply has been written the connection is closed instead. ErrAbortHandler, as
 // error or panic, closes the connection without a word.
 //
-// The function may do what goroutines do. It runs in one of its own; if it has been quick
-// for the path of the request lately, on one of nng's threads to save the hand-over, as with
-// Handler.SetInline. Requests that have a body which is not collected, or that ask for
-// another protocol, always get a goroutine.
+// The function runs in a goroutine of its own; if it has been quick for the path of the
+// request lately, on one of nng's threads, as C's handlers do, to save the hand-over.
+// Requests that have a body which is not collected, or ask for another protocol, always get
+// a goroutine. On nng's thread the function may block, panic and end its goroutine as
+// elsewhere. Two things Go does not allow there and ends the process for: runtime.LockOSThread
+// without UnlockOSThread, and calling next of an iter.Pull that was made elsewhere. A function
+// that does such a thing needs Handler.SetGoroutine.
 type HandlerFunc func(ctx context.Context, conn *Conn, req *Request) (*Response, error)
 
 // ErrAbortHandler makes the server drop the connection, silently, when a handler
@@ -51,9 +54,12 @@ type call struct {
 	server  *cServer
 	aio     *C.nng_aio
 	credit  *int32 // of its pace
-	ctx     lazycontext.Context
-	conn    Conn
-	req     Request
+	late    bool   // the connection was hijacked, and nng is told when the handler returns
+
+	onThread bool // the handler runs on nng's thread
+	ctx      lazycontext.Context
+	conn     Conn
+	req      Request
 }
 
 // dispatch is called when a request has come. It must not block, but for a handler that
@@ -77,7 +83,7 @@ func (ch *cHandler) dispatch(e *C.nngo_event) {
 // run calls the handler's function and tells nng the outcome, exactly once.
 func (c *call) run(onThread bool) {
 	start := time.Now()
-	c.conn.onThread.Store(onThread)
+	c.onThread = onThread
 	var res *Response
 	err := errGoexit
 	defer func() { // also when the function ends its goroutine
@@ -87,10 +93,12 @@ func (c *call) run(onThread bool) {
 			account(c.credit, time.Since(start))
 		}
 		c.ctx.Cancel()
-		if onThread && c.conn.traffic.Load() != nil {
-			go c.end(res, err) // which waits for what the client has not read yet
+		hijacked, usable, t := c.conn.reclaim()
+		if onThread && t != nil {
+			// The end waits for what the client has not read yet.
+			go c.end(res, err, hijacked, usable, t)
 		} else {
-			c.end(res, err)
+			c.end(res, err, hijacked, usable, t)
 		}
 	}()
 	res, err = c.serve(&c.ctx)
@@ -98,10 +106,12 @@ func (c *call) run(onThread bool) {
 
 var errGoexit = errors.New("the handler has ended its goroutine")
 
-// end tells nng the outcome.
-func (c *call) end(res *Response, err error) {
-	hijacked, usable := c.conn.handBack()
+// end tells nng the outcome, after Conn.reclaim.
+func (c *call) end(res *Response, err error, hijacked, usable bool, t *traffic) {
 	if hijacked {
+		if c.late {
+			C.nngo_call_end(c.server.n, c.aio, 0)
+		}
 		if res != nil {
 			res.Close()
 			err = errors.Join(err, errors.New("a response was returned for a hijacked connection"))
@@ -109,9 +119,11 @@ func (c *call) end(res *Response, err error) {
 		if err != nil && !errors.Is(err, ErrAbortHandler) {
 			c.log(err)
 		}
-		return // Hijack has told nng
+		return
 	}
-
+	if t != nil {
+		usable = c.conn.settle(t) && usable
+	}
 	wrote := c.conn.wrote()
 	c.req.expire()
 	aborted := errors.Is(err, ErrAbortHandler)
@@ -123,7 +135,9 @@ func (c *call) end(res *Response, err error) {
 	}
 	var cres *C.nng_http_res
 	isError := false
-	if res != nil {
+	if res != nil && res.whole() { // for a connection that is closed, or with an error
+		res.Close()
+	} else if res != nil {
 		isError = res.isError
 		var takeErr error
 		if cres, takeErr = res.take("handler response"); takeErr != nil {

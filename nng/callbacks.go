@@ -48,6 +48,10 @@ func handleEvent(e *C.nngo_event) {
 // recovery (call.run); this one is for defects of this package.
 func recovered(kind C.nngo_event_kind) {
 	if p := recover(); p != nil {
-		slog.Error("nng: panic in a callback", "event", int(kind), "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+		logPanic(kind, p)
 	}
+}
+
+func logPanic(kind C.nngo_event_kind, p any) {
+	slog.Error("nng: panic in a callback", "event", int(kind), "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 }

@@ -191,6 +191,7 @@ func handlerSuite(t *testing.T) closedSuite[*nng.Handler] {
 		refused: map[string]func(*nng.Handler) error{
 			"CollectBody":      func(h *nng.Handler) error { return h.CollectBody(true, 10) },
 			"SetHost":          func(h *nng.Handler) error { return h.SetHost("host") },
+			"SetGoroutine":     func(h *nng.Handler) error { return h.SetGoroutine() },
 			"SetInline":        func(h *nng.Handler) error { return h.SetInline() },
 			"SetMethod":        func(h *nng.Handler) error { return h.SetMethod("POST") },
 			"SetTree":          func(h *nng.Handler) error { return h.SetTree() },
@@ -214,6 +215,7 @@ func connSuite(t *testing.T) closedSuite[*nng.Conn] {
 			"Close":            func(c *nng.Conn) error { return c.Close() },
 			"Flush":            func(c *nng.Conn) error { return c.Flush(ctx) },
 			"Hijack":           func(c *nng.Conn) error { return c.Hijack() },
+			"OnData":           func(c *nng.Conn) error { return c.OnData(func([]byte, error) {}) },
 			"Read":             func(c *nng.Conn) error { _, err := c.Read(make([]byte, 8)); return err },
 			"ReadAll":          func(c *nng.Conn) error { return c.ReadAll(ctx, make([]byte, 8)) },
 			"ReadReq":          func(c *nng.Conn) error { return c.ReadReq(ctx, req()) },

@@ -40,8 +40,8 @@ type Conn struct {
 	closed  atomic.Bool
 	secure  bool // over TLS
 
-	// onThread is set while a handler runs on nng's thread, which a client that does not read
-	// must not keep: Write takes everything.
+	// onThread is set while a function of OnData runs on nng's thread, which a peer that does
+	// not read must not keep: Write takes more.
 	onThread atomic.Bool
 
 	callMu        sync.Mutex // guards who owns the connection, that closed is set, traffic is made
@@ -214,7 +214,7 @@ func (c *Conn) SetWriteDeadline(t time.Time) error {
 // closes the connection. The request given to the handler lives until then too.
 // Deadlines may be set. Bytes that nng had read behind the head come out of the
 // first Read. The handler returns nil, nil, whenever it likes: Server.Stop does not wait
-// for it any more.
+// for it any more, unless it runs on nng's thread (see HandlerFunc).
 //
 // Errors: ErrState when the connection is hijacked already or was not given to a
 // handler, ErrClosed when the handler has returned or the connection is closed.
@@ -235,10 +235,16 @@ func (c *Conn) Hijack() error {
 	}
 	call := c.call
 	c.call = nil
-	c.onThread.Store(false)
 	call.ctx.Detach()
 	c.req.adopt()
 	live.conns.Add(1)
+	if call.onThread {
+		// nng would wait for this very thread. It may take long to come back, so the next
+		// of its kind get goroutines.
+		call.late = true
+		atomic.StoreInt32(call.credit, longCredit)
+		return nil
+	}
 	// For the server the call is over, so that Stop does not wait for what may last as
 	// long as the connection.
 	C.nngo_call_end(call.server.n, call.aio, 0)
@@ -296,6 +302,9 @@ func (c *Conn) teardown(t *traffic) {
 	t.retire()
 	t.wr.drain(lingerTime, nil, nil)
 	t.stop()
+	if c.req != nil {
+		c.req.leave() // it must not ask the connection for anything any more
+	}
 	C.nng_http_conn_close(c.c)
 	t.free()
 	if c.req != nil {
@@ -330,30 +339,32 @@ func (c *Conn) inUse() {
 	}
 }
 
-// handBack ends a server connection's use by a handler, unless that has hijacked it.
-// ok is false when the connection cannot be used for another request.
-func (c *Conn) handBack() (hijacked, ok bool) {
+// reclaim ends a server connection's use by a handler, unless that has hijacked it. usable
+// is false if it was closed. t is what settle has to deal with.
+func (c *Conn) reclaim() (hijacked, usable bool, t *traffic) {
 	c.callMu.Lock()
+	defer c.callMu.Unlock()
 	if c.call == nil {
-		c.callMu.Unlock()
-		return true, false
+		return true, false, nil
 	}
-	ok = c.shut() // no Hijack from here on
-	t := c.traffic.Load()
-	c.callMu.Unlock()
-	if t == nil {
-		return false, ok
-	}
+	return false, c.shut(), c.traffic.Load() // no Hijack from here on
+}
+
+// settle waits until what the handler has written is out, and says whether the connection can
+// be used for another request.
+func (c *Conn) settle(t *traffic) (ok bool) {
 	t.retire()
+	ok = true
 	if t.rd.op != nil || t.wr.c != nil {
-		ok = t.wr.drain(lingerTime, c.call.server.ctx.Done(), t.writeDeadline.passed()) && !t.rd.pending() && ok
+		ok = t.wr.drain(lingerTime, c.call.server.ctx.Done(), t.writeDeadline.passed()) && !t.rd.pending()
 		t.stop()
 		t.free()
 	}
+	t.writeDeadline.set(time.Time{})
 	if c.tracked {
 		c.call.server.untrack(c)
 	}
-	return false, ok
+	return ok
 }
 
 // retire takes both turns for good. The connection is closed, so whoever has one

@@ -34,6 +34,9 @@ func (c *Conn) OnData(fn func(p []byte, err error)) error {
 	if fn == nil {
 		return refuse(op, "", ErrInvalid, "the function is nil")
 	}
+	if err := c.open(op); err != nil {
+		return err
+	}
 	c.callMu.Lock()
 	owned := c.call == nil
 	c.callMu.Unlock()
@@ -90,7 +93,7 @@ func (d *dataSide) arrived(e *C.nngo_event) {
 	runJob(e.thread, d)
 }
 
-// run tells the function, and reads on. On nng's thread Write takes everything, because a
+// run tells the function, and reads on. On nng's thread Write takes more, because a
 // peer that does not read must not keep the thread; then nothing is read until it does.
 func (d *dataSide) run(onThread bool) {
 	d.mu.Lock()

@@ -121,27 +121,33 @@ func (d *draft) make(m *message) Errno {
 	if d.whole {
 		return ErrState
 	}
-	pin := new(runtime.Pinner)
-	defer pin.Unpin()
-	fields := d.fields()
-	if len(fields) > 0 {
-		pin.Pin(&fields[0])
+	if d.head == nil {
+		d.head = getDraftBuffer(firstLineRoom)
 	}
-	if len(d.body) > 0 {
-		pin.Pin(&d.body[0])
-	}
-	if rv := C.nngo_res_make(&m.res, C.uint16_t(d.status), cstringOrNil(missingReasons[d.status]),
-		(*C.char)(unsafe.Pointer(unsafe.SliceData(fields))), C.size_t(len(fields)),
-		unsafe.Pointer(unsafe.SliceData(d.body)), C.size_t(len(d.body)), C.bool(d.copied == nil)); rv != 0 {
-		return Errno(rv)
+	var rv C.int
+	head, body, reason := *d.head, d.body, cstringOrNil(missingReasons[d.status])
+	if len(body) == 0 {
+		rv = C.nngo_res_make(&m.res, C.uint16_t(d.status), reason, (*C.char)(unsafe.Pointer(&head[0])),
+			firstLineRoom, C.size_t(len(head)), nil, 0, false)
+	} else {
+		m.pin = new(runtime.Pinner)
+		if d.copied == nil { // C keeps the address
+			m.pin.Pin(&body[0])
+			m.pinned = body
+		}
+		rv = C.nngo_res_make(&m.res, C.uint16_t(d.status), reason, (*C.char)(unsafe.Pointer(&head[0])),
+			firstLineRoom, C.size_t(len(head)), unsafe.Pointer(&body[0]), C.size_t(len(body)), C.bool(d.copied == nil))
 	}
 	m.draft = nil
-	own(m, m)
-	if d.copied == nil && len(d.body) > 0 {
-		m.pinned = d.body
-		m.pin.Pin(&d.body[0])
-	}
 	d.release()
+	if rv != 0 { // nothing is left of it
+		if m.pin != nil {
+			m.pin.Unpin()
+		}
+		m.pinned = nil
+		return Errno(rv)
+	}
+	own(m, m)
 	return 0
 }
 
@@ -172,7 +178,7 @@ func (d *draft) send(c *call, close bool) {
 	n, m := C.size_t(len(head)), C.size_t(len(body))
 	switch {
 	case n == 0:
-		C.nngo_call_end(c.server.n, c.aio, 0)
+		C.nngo_call_end(c.server.n, c.aio, C.NNG_ECLOSED)
 	case m == 0:
 		C.nngo_call_send(c.server.n, c.aio, C.bool(d.whole), C.bool(close), unsafe.Pointer(&head[0]), n, nil, 0)
 	default:

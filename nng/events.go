@@ -1,6 +1,7 @@
 package nng
 
 import (
+	"log/slog"
 	"os"
 	"runtime"
 	"sync"
@@ -43,7 +44,11 @@ func holdPump() Errno {
 		pump.running = true
 		// The function is called now, and whenever the descriptor becomes readable. It
 		// is never read: each further write is noticed, too.
-		go pump.wake.Read(func(uintptr) bool { return pumpEvents() })
+		go func() {
+			if err := pump.wake.Read(func(uintptr) bool { return pumpEvents() }); err != nil {
+				slog.Error("nng: events cannot be waited for", "error", err) // no poller: nothing works
+			}
+		}()
 	}
 	return 0
 }

@@ -29,8 +29,8 @@ type Handler struct {
 	server   *Server   // the server it is on
 	closed   bool
 	settings [settingKinds]func(*C.nng_http_handler) C.int
-	inline   bool // the function runs on nng's threads
-	ownBody  bool // the handler reads the body from the connection
+	mode     C.uintptr_t // 0, C.NNGO_INLINE or C.NNGO_GOROUTINE
+	ownBody  bool        // the handler reads the body from the connection
 }
 
 // The settings of a handler, kept so that it can be made anew: C lets nobody change
@@ -93,10 +93,7 @@ func (h *Handler) build(op string) error {
 	c := &cHandler{h: h}
 	c.handle = handlers.add(c)
 	live.handlers.Add(1)
-	flags := C.uintptr_t(c.handle) << C.NNGO_FLAG_BITS
-	if h.inline {
-		flags |= C.NNGO_INLINE
-	}
+	flags := C.uintptr_t(c.handle)<<C.NNGO_FLAG_BITS | h.mode
 	if !h.ownBody {
 		flags |= C.NNGO_COLLECT
 	}
@@ -229,15 +226,22 @@ func (h *Handler) setTree(op string, apply func(*C.nng_http_handler) C.int) erro
 // SetInline makes the function run on nng's own thread from the first request on, also if it
 // has not been quick, and also for requests with bodies and upgrades. It should never block:
 // nng has two such threads per CPU, 16 at most, for all its work. At any moment all but one of
-// them may run handlers; requests beyond that get goroutines after all.
-func (h *Handler) SetInline() error {
+// them may run handlers; requests beyond that get goroutines after all. For what a function
+// must not do there see HandlerFunc.
+func (h *Handler) SetInline() error { return h.setMode("handler set inline", C.NNGO_INLINE) }
+
+// SetGoroutine makes the function run in a goroutine of its own for each request, however
+// quick it is.
+func (h *Handler) SetGoroutine() error { return h.setMode("handler set goroutine", C.NNGO_GOROUTINE) }
+
+func (h *Handler) setMode(op string, mode C.uintptr_t) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if err := h.changeable("handler set inline"); err != nil {
+	if err := h.changeable(op); err != nil {
 		return err
 	}
-	h.inline = true
-	return h.rebuild("handler set inline")
+	h.mode = mode
+	return h.rebuild(op)
 }
 
 // Path returns the path that the handler answers.

@@ -234,6 +234,7 @@ nngo_conn_read_all(nng_http_conn *conn, nngo_op *op, void *buf, size_t len)
 // A writer takes WRITER_MAX bytes at the most behind the write in flight, and keeps
 // WRITER_KEEP when nothing is to be sent.
 #define WRITER_MAX (256 * 1024)
+#define WRITER_MORE (1024 * 1024)
 #define WRITER_KEEP (64 * 1024)
 
 static bool
@@ -350,17 +351,18 @@ nngo_writer_alloc(nngo_writer **wp, nng_http_conn *conn, uintptr_t handle)
 }
 
 nngo_added
-nngo_writer_add(nngo_writer *w, const void *data, size_t len, bool all)
+nngo_writer_add(nngo_writer *w, const void *data, size_t len, bool more)
 {
 	nngo_added added = { .taken = len };
 	size_t     start = 0;
+	size_t     max   = more ? WRITER_MORE : WRITER_MAX;
 
 	writer_lock(w);
 	if (w->err != 0) {
 		added.err = w->err;
 	} else if (!w->busy) {
-		if (!all && (added.taken > WRITER_MAX)) {
-			added.taken = WRITER_MAX;
+		if (added.taken > max) {
+			added.taken = max;
 		}
 		if (reserve(&w->flying, &w->flying_cap, 0, added.taken)) {
 			memcpy(w->flying, data, added.taken);
@@ -370,9 +372,9 @@ nngo_writer_add(nngo_writer *w, const void *data, size_t len, bool all)
 			added.err = NNG_ENOMEM;
 		}
 	} else {
-		size_t room = (w->queued < WRITER_MAX) ? WRITER_MAX - w->queued : 0;
+		size_t room = (w->queued < max) ? max - w->queued : 0;
 
-		if (!all && (added.taken > room)) {
+		if (added.taken > room) {
 			added.taken = room;
 		}
 		if (reserve(&w->queue, &w->queue_cap, w->queued, w->queued + added.taken)) {
@@ -664,7 +666,8 @@ may_wait(nng_http_req *req, bool collected)
 	list *l = (void *) req;
 
 	(void) pthread_once(&headers_once, headers_check);
-	if (!headers_known) {
+	if (!headers_known ||
+	    (strcmp(nng_http_req_get_method(req), "CONNECT") == 0)) {
 		return (true);
 	}
 	for (list_node *n = l->head.next; n != &l->head; n = n->next) {
@@ -719,13 +722,14 @@ thread_call(nngo_event *e)
 static bool
 inline_enter(bool always, size_t place, nng_http_req *req, bool collected)
 {
-	pace    *p   = &paces[place];
-	uint32_t now = clock_ms();
+	pace    *p      = &paces[place];
+	int32_t  credit = __atomic_load_n(&credits[place], __ATOMIC_RELAXED);
+	uint32_t now    = clock_ms();
 
+	if (credit <= (always ? NNGO_NO_CREDIT : 0)) {
+		return (false);
+	}
 	if (!always) {
-		if (__atomic_load_n(&credits[place], __ATOMIC_RELAXED) <= 0) {
-			return (false);
-		}
 		if ((__atomic_load_n(&p->running, __ATOMIC_RELAXED) > 0) &&
 		    (now - __atomic_load_n(&p->since, __ATOMIC_RELAXED) >
 		        PACE_STUCK_MS)) {
@@ -760,7 +764,8 @@ handler_cb(nng_aio *aio)
 		e.result = NNG_HTTP_STATUS_NOT_IMPLEMENTED; // defect P3
 	}
 	e.count = pace_of(e.handle, nng_http_req_get_uri(req));
-	if (!inline_enter((flags & NNGO_INLINE) != 0, e.count, req, collect)) {
+	if (((flags & NNGO_GOROUTINE) != 0) ||
+	    !inline_enter((flags & NNGO_INLINE) != 0, e.count, req, collect)) {
 		event_add(&e);
 		return;
 	}
@@ -1211,11 +1216,12 @@ nngo_call_send(nngo_server *srv, nng_aio *call, bool whole, bool close,
 }
 
 int
-nngo_res_make(nng_http_res **resp, uint16_t status, const char *reason, char *fields,
-    size_t len, void *body, size_t body_len, bool borrow)
+nngo_res_make(nng_http_res **resp, uint16_t status, const char *reason, char *head,
+    size_t skip, size_t len, void *body, size_t body_len, bool borrow)
 {
 	nng_http_res *res;
-	char         *end = fields + len;
+	char         *fields = head + skip;
+	char         *end    = head + len;
 	int           rv;
 
 	if ((rv = nng_http_res_alloc(&res)) != 0) {

@@ -107,11 +107,12 @@ typedef struct {
 	int    err;
 } nngo_added;
 
-// nngo_writer_add copies as much as there is room for, or all of it. If that is not all, or tell is set in
+// nngo_writer_add copies as much as there is room for; with more, as much as
+// OnData needs. If that is not all, or tell is set in
 // nngo_writer_look while a write is in flight, an event comes when a write has ended. The
 // start functions are for idle writers; nngo_writer_begin prepares one for an operation on its aio.
 int               nngo_writer_alloc(nngo_writer **, nng_http_conn *, uintptr_t);
-nngo_added        nngo_writer_add(nngo_writer *, const void *, size_t, bool all);
+nngo_added        nngo_writer_add(nngo_writer *, const void *, size_t, bool more);
 nngo_writer_state nngo_writer_look(nngo_writer *, bool tell);
 int               nngo_writer_start(nngo_writer *, const void *, size_t, bool all);
 void              nngo_writer_begin(nngo_writer *);
@@ -141,16 +142,18 @@ int  nngo_server_alloc(nngo_server **, nng_http_server *, uintptr_t);
 void nngo_server_free(nngo_server *);
 void nngo_server_abort(nngo_server *);
 
-// Handlers. What travels with one is the handle of its Go side above two flags. Exactly
+// Handlers. What travels with one is the handle of its Go side above three flags. Exactly
 // one nngo_call function ends each call.
 #define NNGO_INLINE ((uintptr_t) 1)  // Go is called on nng's thread
 #define NNGO_COLLECT ((uintptr_t) 2) // nng collects the body, so it must not be in chunks
-#define NNGO_FLAG_BITS 2
+#define NNGO_GOROUTINE ((uintptr_t) 4) // Go is not called on nng's threads
+#define NNGO_FLAG_BITS 3
 int  nngo_handler_alloc(nng_http_handler **, const char *, uintptr_t);
 
 // How quick handlers have been, and how many may be on nng's threads. See pace.go.
 #define NNGO_PACES 1024
 #define NNGO_CREDIT_START (-16)
+#define NNGO_NO_CREDIT (-(1 << 30)) // not even with NNGO_INLINE
 int32_t *nngo_paces(int inline_max);
 
 void nngo_call_end(nngo_server *, nng_aio *, int);
@@ -159,10 +162,10 @@ void nngo_call_send(nngo_server *, nng_aio *, bool whole, bool close, const void
     size_t, const void *body, size_t);
 void nngo_call_error(nngo_server *, nng_aio *, uint16_t);
 
-// nngo_res_make makes a response of what Go has gathered for it: lines "NAME: VALUE\r\n",
-// which it spoils, and a body, which is borrowed or copied.
-int nngo_res_make(nng_http_res **, uint16_t, const char *reason, char *fields, size_t,
-    void *body, size_t, bool borrow);
+// nngo_res_make makes a response of what Go has gathered for it: lines "NAME: VALUE\r\n" in
+// head, behind what is to be skipped, which it spoils, and a body, which is borrowed or copied.
+int nngo_res_make(nng_http_res **, uint16_t, const char *reason, char *head, size_t skip,
+    size_t len, void *body, size_t, bool borrow);
 
 // nngo_req_head and nngo_res_head copy the head of a message into a buffer: the socket
 // address of the connection's peer if there is a connection and libnng tells it, method, URI

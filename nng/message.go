@@ -130,7 +130,9 @@ func freeMessage(c cMessage) {
 func own[T any](self *T, m *message) {
 	live.messages.Add(1)
 	m.borrowed = false
-	m.pin = new(runtime.Pinner)
+	if m.pin == nil {
+		m.pin = new(runtime.Pinner)
+	}
 	m.cleanup = runtime.AddCleanup(self, func(c cMessage) {
 		live.leaked.Add(1)
 		freeMessage(c)

@@ -17,6 +17,7 @@ import "C"
 // account for each handler and path, which their calls fill and slow ones empty. What a
 // handler does must not depend on it. It may block, which keeps one of nng's threads, and
 // the account is empty for a while; it may panic; it may end its goroutine (runtime.Goexit).
+// Two things Go does not allow in a callback: see HandlerFunc.
 
 // The system takes a processor away for a millisecond or more now and then, so single calls
 // say little. A handler of which more than one call in slowCost is slow, or one that takes
@@ -27,7 +28,7 @@ const (
 	slowCost   = 32
 	longCall   = 20 * time.Millisecond
 	longCredit = -2048
-	noCredit   = -1 << 30 // for a handler that ends its goroutine
+	noCredit   = C.NNGO_NO_CREDIT // for a handler that ends its goroutine, or hijacks and stays
 )
 
 // account books a call that took as long as this.
@@ -75,7 +76,10 @@ func runJob(thread C.int, j job) {
 
 // serve is the coroutine.
 func (r *runner) serve(yield func(struct{}) bool) {
-	defer func() { // only Goexit comes here, and would go on to the callback from here
+	defer func() { // Goexit, which would go on to the callback from here, or a defect of ours
+		if p := recover(); p != nil {
+			logPanic(C.NNGO_REQUEST, p)
+		}
 		r.next = nil
 		yield(struct{}{})
 	}()

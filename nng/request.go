@@ -183,6 +183,13 @@ func (r *Request) adopt() {
 	}
 }
 
+// leave makes the request forget the connection that it came with.
+func (r *Request) leave() {
+	r.mu.Lock()
+	r.conn = nil
+	r.mu.Unlock()
+}
+
 // expire ends a borrowed request: the handler has returned. An operation of nng
 // that still uses it, on another connection, is waited for; that is seldom, so
 // asking again does.

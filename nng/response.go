@@ -32,7 +32,8 @@ func NewResponse() (*Response, error) {
 
 // WholeResponse makes a response that is sent as it is: p has the first line, the fields
 // and the body; it is copied. It is for handlers that frame their responses themselves, such
-// as adapters for other kinds of handlers. Only a handler can use it, by returning it.
+// as adapters for other kinds of handlers. Only a handler can use it, by returning it. Without
+// any bytes it ends the connection.
 func WholeResponse(p []byte) *Response {
 	r := &Response{message: message{kind: "response"}, draft: draft{whole: true}}
 	r.draft.copyBody(p)

@@ -187,6 +187,7 @@ func (s *cServer) stop() (stopped <-chan struct{}, last bool) {
 		s.drain()
 		s.cancel()
 		C.nng_http_server_stop(s.c)
+		s.drain() // of requests that were events until now; they have been refused
 		s.mu.Lock()
 		s.stopped = true
 		after := s.after

@@ -34,7 +34,9 @@ func start(kind, cert string) (addr string, err error) {
 	case "idle":
 		return startHandler(hijack(idle), false)
 	case "nethttp":
-		return startNethttp(cert)
+		return startNethttp(cert, false)
+	case "nethttp-inline":
+		return startNethttp(cert, true)
 	case "std":
 		return startStd(pages)
 	case "stdecho":
@@ -97,7 +99,7 @@ func startStd(h http.Handler) (string, error) {
 	return l.Addr().String(), nil
 }
 
-func startNethttp(cert string) (string, error) {
+func startNethttp(cert string, inline bool) (string, error) {
 	url := "http://127.0.0.1:0"
 	if cert != "" {
 		url = "https://127.0.0.1:0"
@@ -115,7 +117,7 @@ func startNethttp(cert string) (string, error) {
 			return "", err
 		}
 	}
-	if err := (&nethttp.Server{Handler: pages}).Start(srv); err != nil {
+	if err := (&nethttp.Server{Handler: pages, Inline: inline}).Start(srv); err != nil {
 		return "", err
 	}
 	return address(srv)

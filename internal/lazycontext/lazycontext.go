@@ -31,7 +31,7 @@ func (c *Context) Done() <-chan struct{} {
 	defer c.mu.Unlock()
 	if c.inner == nil {
 		c.inner, c.cancel = context.WithCancel(context.Background())
-		if c.ended {
+		if c.ended || c.parent != nil && c.parent.Err() != nil {
 			c.cancel()
 		} else if c.parent != nil {
 			c.unhook = context.AfterFunc(c.parent, c.cancel)
