@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -40,7 +41,7 @@ func (s *server) serveWebSocket(w http.ResponseWriter, r *http.Request) {
 	sock := newSocket(conn, rw.Reader, ws.StateServerSide)
 	if !s.sockets.add(sock) { // shutting down
 		sock.close(ws.StatusGoingAway, "the server is shutting down")
-		conn.Close()
+		sock.end(net.ErrClosed) // the client may answer
 		return
 	}
 	go func() {
