@@ -442,13 +442,10 @@ func TestInline(t *testing.T) {
 			}
 		})})
 		p := dial(t, addr)
-		for range 200 {
+		// On a busy machine it takes a while until a handler is seen to be quick.
+		for i := 0; i < 200 || inline && onThread.Load() == 0; i++ {
 			p.alive()
 		}
-		if inline {
-			assert.Greater(t, onThread.Load(), int64(50))
-		} else {
-			assert.Zero(t, onThread.Load())
-		}
+		assert.Equal(t, inline, onThread.Load() > 0)
 	}
 }
