@@ -74,19 +74,19 @@ func whereabouts(on bool) (*nng.Response, error) {
 // path is a path for the pacer's handler that nobody has used.
 func (p *pacer) path() string { return fmt.Sprint("/paced/", pacePaths.Add(1)) }
 
-// warm returns a path for which the handler was called on nng's threads a hundred times in
-// a row.
+// warm returns a path for which the handler was called on nng's threads a hundred times, and
+// the last time.
 func (p *pacer) warm() string {
 	p.t.Helper()
 	c := p.dial()
 	defer c.Close()
 	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); {
-		path, row := p.path(), 0
+		path, n := p.path(), 0
 		for range 600 {
-			if row = row + 1; !c.onThread(path) {
-				row = 0
+			if c.onThread(path) {
+				n++
 			}
-			if row == 100 {
+			if n == 100 {
 				return path
 			}
 		}
@@ -107,6 +107,21 @@ func (p *pacer) warmed(do func(path string) bool) {
 	require.Fail(p.t, "the handler does not run on nng's thread")
 }
 
+// inlinePath returns a path for which the handler runs on nng's threads without having been
+// quick.
+func (p *pacer) inlinePath() string {
+	p.t.Helper()
+	c := p.dial()
+	defer c.Close()
+	for range 3 { // one may have the account of a handler that has ended its goroutine
+		if path := p.path(); c.soon(path) {
+			return path
+		}
+	}
+	require.Fail(p.t, "the handler does not run on nng's thread")
+	return ""
+}
+
 // A paceClient is a connection for requests.
 type paceClient struct {
 	net.Conn
@@ -123,6 +138,7 @@ func (p *pacer) dial() *paceClient {
 // do sends a request and reads its response; nil if there is none.
 func (c *paceClient) do(request string) (*http.Response, string) {
 	c.t.Helper()
+	require.NoError(c.t, c.SetDeadline(time.Now().Add(10*time.Second)))
 	_, err := io.WriteString(c, request)
 	require.NoError(c.t, err)
 	res, err := http.ReadResponse(c.r, nil)
@@ -148,6 +164,19 @@ func (c *paceClient) get(path string) (status int, body string) {
 func (c *paceClient) onThread(path string) bool {
 	c.t.Helper()
 	return c.asks("GET " + path + " HTTP/1.1\r\nHost: x\r\n\r\n")
+}
+
+// soon is onThread with a few attempts: the request before may keep the only thread there is a
+// bit longer than its response takes.
+func (c *paceClient) soon(path string) bool {
+	c.t.Helper()
+	for range 10 {
+		if c.onThread(path) {
+			return true
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+	return false
 }
 
 func (c *paceClient) asks(request string) bool {
@@ -183,7 +212,9 @@ func within(t *testing.T, ch <-chan struct{}, what string) {
 }
 
 func TestPaceQuick(t *testing.T) {
-	p := newPacer(t, nil)
+	p := newPacer(t, map[string]nng.HandlerFunc{"query": func(context.Context, *nng.Conn, *nng.Request) (*nng.Response, error) {
+		return whereabouts(onThread())
+	}})
 	// The usual case of many paths, because some may have the account of another one.
 	first := func(ask func(path string) bool) int {
 		var all []int
@@ -211,9 +242,6 @@ func TestPaceQuick(t *testing.T) {
 	}
 
 	// It stays there, whatever the query.
-	p.actions = map[string]nng.HandlerFunc{"query": func(context.Context, *nng.Conn, *nng.Request) (*nng.Response, error) {
-		return whereabouts(onThread())
-	}}
 	path, n := p.warm(), 0
 	for range 100 {
 		if c.onThread(path + "?query") {
@@ -277,14 +305,15 @@ func TestPaceSlow(t *testing.T) {
 
 // A handler that has been quick may block all the same.
 func TestPaceBlocks(t *testing.T) {
-	release := make(chan struct{})
+	var blocked atomic.Pointer[chan struct{}]
 	p := newPacer(t, map[string]nng.HandlerFunc{"block": func(ctx context.Context, c *nng.Conn, r *nng.Request) (*nng.Response, error) {
-		<-release
+		<-*blocked.Load()
 		return text("released")(ctx, c, r)
 	}})
 	quick := p.warm()
 	p.warmed(func(path string) bool {
-		release = make(chan struct{})
+		release := make(chan struct{})
+		blocked.Store(&release)
 		free := sync.OnceFunc(func() { close(release) })
 		defer free()
 		p.threads.Store(0)
@@ -398,6 +427,10 @@ func TestPaceGoexit(t *testing.T) {
 			runtime.Goexit() // as t.FailNow does
 			return nil, nil
 		},
+		"slow": func(context.Context, *nng.Conn, *nng.Request) (*nng.Response, error) {
+			time.Sleep(25 * time.Millisecond)
+			return whereabouts(onThread())
+		},
 	})
 	for range 2 { // the threads get new coroutines
 		p.warmed(func(path string) bool {
@@ -408,6 +441,7 @@ func TestPaceGoexit(t *testing.T) {
 			assert.Equal(t, 500, res.StatusCode)
 			assert.True(t, res.Close)
 			c = p.dial()
+			assert.False(t, c.onThread(path+"?slow"))
 			on := 0
 			for range 2300 { // more than slow handlers have to make up for
 				if c.onThread(path) {
@@ -420,6 +454,17 @@ func TestPaceGoexit(t *testing.T) {
 		})
 	}
 	assert.Contains(t, log.String(), "ended its goroutine")
+
+	// Also those that want to be there.
+	inline := newPacer(t, p.actions, (*nng.Handler).SetInline)
+	path := inline.inlinePath()
+	status, _ := inline.dial().get(path + "?exit")
+	assert.Equal(t, 500, status)
+	c := inline.dial()
+	for range 100 {
+		assert.False(t, c.onThread(path))
+	}
+	inline.inlinePath()
 }
 
 func TestPaceAbort(t *testing.T) {
@@ -442,6 +487,29 @@ func TestPaceAbort(t *testing.T) {
 		})
 	}
 	assert.Empty(t, log.String())
+}
+
+// What a handler was lent ends with it, there too.
+func TestPaceBorrowed(t *testing.T) {
+	type lent struct {
+		ctx  context.Context
+		conn *nng.Conn
+		req  *nng.Request
+	}
+	all := make(chan lent, 1)
+	p := newPacer(t, map[string]nng.HandlerFunc{"keep": func(ctx context.Context, conn *nng.Conn, req *nng.Request) (*nng.Response, error) {
+		assert.NoError(t, ctx.Err())
+		all <- lent{ctx, conn, req}
+		return whereabouts(onThread())
+	}})
+	p.warmed(func(path string) bool {
+		on := p.dial().onThread(path + "?keep")
+		l := <-all
+		assert.ErrorIs(t, l.ctx.Err(), context.Canceled)
+		assert.ErrorIs(t, l.req.SetHeader("X-One", "1"), nng.ErrClosed)
+		assert.ErrorIs(t, l.conn.Hijack(), nng.ErrClosed)
+		return on
+	})
 }
 
 func TestPaceHijack(t *testing.T) {
@@ -521,13 +589,87 @@ func TestPaceHijack(t *testing.T) {
 	})
 }
 
+// A handler that has hijacked may stay on nng's thread for long: then nng must not wait for it
+// where it has other things to do.
+func TestPaceHijackStays(t *testing.T) {
+	lines := make(chan string)
+	p := newPacer(t, map[string]nng.HandlerFunc{"echo": func(_ context.Context, conn *nng.Conn, _ *nng.Request) (*nng.Response, error) {
+		if err := conn.Hijack(); err != nil {
+			return nil, err
+		}
+		defer conn.Close()
+		r := bufio.NewReader(conn)
+		for {
+			line, err := r.ReadString('\n')
+			if err != nil {
+				lines <- "over"
+				return nil, nil
+			}
+			lines <- line
+			if _, err := io.WriteString(conn, line); err != nil {
+				return nil, err
+			}
+		}
+	}})
+	p.warmed(func(path string) bool {
+		client, before := p.dial(), p.threads.Load()
+		_, err := io.WriteString(client, "GET "+path+"?echo HTTP/1.1\r\nHost: x\r\n\r\n")
+		require.NoError(t, err)
+		echo := func(line string) {
+			_, err := io.WriteString(client, line)
+			require.NoError(t, err)
+			select {
+			case got := <-lines:
+				assert.Equal(t, line, got)
+			case <-time.After(10 * time.Second):
+				require.Fail(t, "the handler does not get what was sent")
+			}
+			back, err := client.r.ReadString('\n')
+			require.NoError(t, err)
+			assert.Equal(t, line, back)
+		}
+		echo("one\n")
+		on := p.threads.Load() > before
+
+		// A stop waits until nng has done away with the connections.
+		other := newPacer(t, nil)
+		idle := other.dial()
+		other.lives("/other")
+		require.NoError(t, other.Stop(timeout(t, 2*time.Second)))
+		_, err = idle.r.ReadByte()
+		assert.ErrorIs(t, err, io.EOF)
+		p.lives(path)
+		if c := p.dial(); on {
+			for range 100 {
+				assert.False(t, c.onThread(path), "others of its kind get goroutines")
+			}
+		}
+		echo("two\n")
+		require.NoError(t, client.Conn.(*net.TCPConn).CloseWrite())
+		select {
+		case got := <-lines:
+			assert.Equal(t, "over", got)
+		case <-time.After(10 * time.Second):
+			require.Fail(t, "the handler does not see the end")
+		}
+		_, err = client.r.ReadByte()
+		assert.ErrorIs(t, err, io.EOF)
+		return on
+	})
+	require.NoError(t, p.Stop(timeout(t, 5*time.Second)))
+}
+
 // A handler may wait for what nng itself has to do on its threads: here, for another
 // request to the same server.
 func TestPaceTransact(t *testing.T) {
-	var client *nng.Client
-	var url string
+	type target struct {
+		client *nng.Client
+		url    string
+	}
+	var to atomic.Pointer[target]
 	p := newPacer(t, map[string]nng.HandlerFunc{"transact": func(ctx context.Context, c *nng.Conn, _ *nng.Request) (*nng.Response, error) {
-		req, err := nng.NewRequest(url)
+		at := to.Load()
+		req, err := nng.NewRequest(at.url)
 		if err != nil {
 			return nil, err
 		}
@@ -539,13 +681,13 @@ func TestPaceTransact(t *testing.T) {
 		defer res.Close()
 		ctx, cancel := context.WithTimeout(ctx, 8*time.Second)
 		defer cancel()
-		if err := client.Transact(ctx, req, res); err != nil {
+		if err := at.client.Transact(ctx, req, res); err != nil {
 			return nil, err
 		}
 		return text("got "+string(res.Data()))(ctx, c, nil)
 	}})
-	url = httpURL(t, p.Server) + "/other"
-	client = newClient(t, url)
+	url := httpURL(t, p.Server) + "/other"
+	to.Store(&target{newClient(t, url), url})
 	start := time.Now()
 	for range 5 {
 		path := p.warm()
@@ -582,6 +724,29 @@ func TestPaceTransact(t *testing.T) {
 	assert.Less(t, time.Since(start), 8*time.Second)
 }
 
+// What a handler has written and the client does not read is waited for elsewhere.
+func TestPaceClientDoesNotRead(t *testing.T) {
+	done := make(chan struct{}, 1)
+	p := newPacer(t, map[string]nng.HandlerFunc{"flood": func(_ context.Context, conn *nng.Conn, _ *nng.Request) (*nng.Response, error) {
+		_ = conn.SetWriteDeadline(time.Now().Add(5 * time.Millisecond))
+		for part, err := make([]byte, 1<<20), error(nil); err == nil; {
+			_, err = conn.Write(part)
+		}
+		_ = conn.SetWriteDeadline(time.Time{})
+		done <- struct{}{}
+		return nil, nil
+	}})
+	quick := p.warm()
+	most := int64(min(2*runtime.NumCPU(), 16) - 1) // may be on nng's threads at once
+	for n := 0; p.threads.Load() < most; n++ {
+		require.Less(t, n, 40, "the handler does not run on nng's thread")
+		_, err := io.WriteString(p.dial(), "GET "+p.warm()+"?flood HTTP/1.1\r\nHost: x\r\n\r\n")
+		require.NoError(t, err)
+		within(t, done, "the handler returns")
+	}
+	assert.True(t, p.dial().soon(quick), "the threads are free for others")
+}
+
 // Requests whose handlers are likely to wait for the client get goroutines.
 func TestPaceWaitsForTheClient(t *testing.T) {
 	read := func(size int) nng.HandlerFunc {
@@ -612,28 +777,29 @@ func TestPaceWaitsForTheClient(t *testing.T) {
 			require.False(t, c.asks(fmt.Sprintf(request, path)), name)
 		}
 	}
-	on := 0
-	for range 1000 { // the credit may have gone meanwhile
-		if c.asks("GET " + path + "?plain HTTP/1.1\r\nHost: x\r\nX-Upgrade: x\r\nUpgrades: x\r\nContent: x\r\nTransfer: x\r\n\r\n") {
-			if on++; on == 10 {
-				break
-			}
+	p.warmed(func(path string) bool { // other headers are no reason
+		return c.asks("GET " + path + "?plain HTTP/1.1\r\nHost: x\r\nX-Upgrade: x\r\nUpgrades: x\r\nContent: x\r\nTransfer: x\r\n\r\n")
+	})
+
+	// CONNECT asks for another protocol, too.
+	if patched() {
+		all := &pacer{Server: newServer(t, everything(t, plain)), t: t}
+		c := all.dial()
+		for range 100 {
+			require.False(t, c.asks("CONNECT example.test:443 HTTP/1.1\r\nHost: x\r\n\r\n"))
 		}
 	}
-	assert.Positive(t, on, "other headers are no reason")
 
 	// A body that nng collects is there when the handler is called.
 	p = newPacer(t, map[string]nng.HandlerFunc{"plain": plain})
-	path = p.warm()
 	c = p.dial()
-	on = 0
-	for range 100 {
-		if c.asks("POST " + path + "?plain HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello") {
-			on++
-		}
+	p.warmed(func(path string) bool {
+		return c.asks("POST " + path + "?plain HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello")
+	})
+	path = p.warm()
+	for range 30 {
 		require.False(t, c.asks("POST "+path+"?plain HTTP/1.1\r\nHost: x\r\nUpgrade: x\r\nContent-Length: 5\r\n\r\nhello"))
 	}
-	assert.Positive(t, on)
 }
 
 // A handler that wants it runs there from the start, slow or not.
@@ -644,13 +810,14 @@ func TestPaceInline(t *testing.T) {
 		time.Sleep(25 * time.Millisecond)
 		return whereabouts(on)
 	}}, (*nng.Handler).SetInline)
+	path := p.inlinePath()
 	c := p.dial()
-	path := p.path()
-	assert.True(t, c.onThread(path))
 	for range 3 {
-		assert.True(t, c.onThread(path+"?slow"))
-		assert.True(t, c.onThread(path))
-		assert.True(t, c.asks("GET "+path+"?plain HTTP/1.1\r\nHost: x\r\nUpgrade: x\r\n\r\n"))
+		assert.True(t, c.soon(path+"?slow"))
+		assert.True(t, c.soon(path))
+	}
+	for n := 0; !c.asks("GET " + path + "?plain HTTP/1.1\r\nHost: x\r\nUpgrade: x\r\n\r\n"); n++ {
+		require.Less(t, n, 10, "also with an upgrade")
 	}
 }
 
