@@ -118,6 +118,51 @@ func TestConnCloseSendsWhatIsQueued(t *testing.T) {
 	}
 }
 
+// What Write may queue grows for a peer that takes it quickly, and shrinks for one that does
+// not. Nothing is lost on the way.
+func TestConnQueueFollowsThePeer(t *testing.T) {
+	p := newPair(t, false, false)
+	client, server := mustPipe(t, p)
+	conn := server.(*nng.Conn)
+	block := make([]byte, 64<<10)
+	written := 0
+	write := func(deadline time.Time) error {
+		require.NoError(t, conn.SetWriteDeadline(deadline))
+		n, err := conn.Write(block)
+		written += n
+		return err
+	}
+	read := 0
+	buf := make([]byte, 256<<10)
+	take := func() {
+		n, err := client.Read(buf)
+		require.NoError(t, err)
+		read += n
+	}
+
+	require.NoError(t, write(time.Time{}))
+	assert.Equal(t, 256<<10, nng.MaxQueued(conn), "nobody knows yet how fast the peer is")
+	for deadline := time.Now().Add(10 * time.Second); nng.MaxQueued(conn) < 1<<20; {
+		require.True(t, time.Now().Before(deadline), "the queue of a fast peer does not grow")
+		require.NoError(t, write(time.Time{}))
+		// More than goes into one write of C, so that a large one follows.
+		for range 16 {
+			require.NoError(t, write(time.Time{}))
+		}
+		for read < written {
+			take()
+		}
+	}
+
+	for write(time.Now().Add(100*time.Millisecond)) == nil {
+	}
+	for read < written {
+		take()
+	}
+	assert.Equal(t, 256<<10, nng.MaxQueued(conn), "the peer has been slow")
+	require.NoError(t, client.Close())
+}
+
 func TestConnThousandHijacksInParallel(t *testing.T) {
 	const n = 1000
 	echo := newHandler(t, "/echo", func(_ context.Context, conn *nng.Conn, _ *nng.Request) (*nng.Response, error) {

@@ -1,5 +1,8 @@
 package nng
 
+// MaxQueued is how much Write may queue behind what C is sending.
+func MaxQueued(c *Conn) int { return int(c.io().wr.c.max) }
+
 // LiveObjects tells how many C objects the package owns, by kind, and how many the
 // garbage collector has freed because Close was forgotten.
 func LiveObjects() map[string]int64 {

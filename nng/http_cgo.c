@@ -231,11 +231,55 @@ nngo_conn_read_all(nng_http_conn *conn, nngo_op *op, void *buf, size_t len)
 	nng_http_conn_read_all(conn, op->aio);
 }
 
-// A writer takes WRITER_MAX bytes at the most behind the write in flight, and keeps
-// WRITER_KEEP when nothing is to be sent.
+// A writer takes WRITER_MAX bytes at the most behind the write in flight, or WRITER_FAST
+// once its peer has taken WRITER_MAX quickly, and until it has been slow: what is queued for
+// a slow one only costs memory, and a fast one would wake Go all the time. (How fast the last
+// write was does not tell. The kernel takes megabytes at once now and then, however slow the
+// peer.) Buffers up to WRITER_KEEP stay with the writer; the others are all of WRITER_FAST
+// and go to the pool when nothing is to be sent.
 #define WRITER_MAX (256 * 1024)
-#define WRITER_MORE (1024 * 1024)
+#define WRITER_FAST (1024 * 1024)
 #define WRITER_KEEP (64 * 1024)
+#define SLOW_NS 50000000
+
+// The pool keeps large buffers for the next writer. Getting fresh memory costs more than
+// filling it. Locks: its own, inside a writer's.
+static struct {
+	pthread_mutex_t mtx;
+	int             n;
+	char           *bufs[8];
+} pool = { .mtx = PTHREAD_MUTEX_INITIALIZER };
+
+static char *
+buf_get(size_t cap)
+{
+	char *buf = NULL;
+
+	if (cap == WRITER_FAST) {
+		(void) pthread_mutex_lock(&pool.mtx);
+		if (pool.n != 0) {
+			buf = pool.bufs[--pool.n];
+		}
+		(void) pthread_mutex_unlock(&pool.mtx);
+	}
+	return ((buf != NULL) ? buf : malloc(cap));
+}
+
+static void
+buf_put(char **buf, size_t *cap)
+{
+	if (*cap == WRITER_FAST) {
+		(void) pthread_mutex_lock(&pool.mtx);
+		if (pool.n < (int) (sizeof(pool.bufs) / sizeof(pool.bufs[0]))) {
+			pool.bufs[pool.n++] = *buf;
+			*buf                = NULL;
+		}
+		(void) pthread_mutex_unlock(&pool.mtx);
+	}
+	free(*buf);
+	*buf = NULL;
+	*cap = 0;
+}
 
 static bool
 reserve(char **buf, size_t *cap, size_t used, size_t need)
@@ -249,16 +293,28 @@ reserve(char **buf, size_t *cap, size_t used, size_t need)
 	while (want < need) {
 		want *= 2;
 	}
-	if ((more = malloc(want)) == NULL) {
+	if (want > WRITER_KEEP && want < WRITER_FAST) {
+		want = WRITER_FAST;
+	}
+	if ((more = buf_get(want)) == NULL) {
 		return (false);
 	}
 	if (used != 0) {
 		memcpy(more, *buf, used);
 	}
-	free(*buf);
+	buf_put(buf, cap);
 	*buf = more;
 	*cap = want;
 	return (true);
+}
+
+static uint64_t
+clock_ns(void)
+{
+	struct timespec ts;
+
+	(void) clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ((uint64_t) ts.tv_sec * 1000000000 + (uint64_t) ts.tv_nsec);
 }
 
 static void
@@ -280,6 +336,9 @@ writer_submit(nngo_writer *w, size_t len, bool all)
 	nng_iov iov = { .iov_buf = w->flying, .iov_len = len };
 
 	(void) nng_aio_set_iov(w->aio, 1, &iov);
+	if (len >= WRITER_MAX) {
+		w->started = clock_ns();
+	}
 	if (all) {
 		nng_http_conn_write_all(w->conn, w->aio);
 	} else {
@@ -300,6 +359,11 @@ writer_done(void *arg)
 	w->busy  = false;
 	w->count = nng_aio_count(w->aio);
 	w->writes++;
+	if (w->started != 0) {
+		w->slow    = w->slow || clock_ns() - w->started > SLOW_NS;
+		w->max     = w->slow ? WRITER_MAX : WRITER_FAST;
+		w->started = 0;
+	}
 	if ((w->err = nng_aio_result(w->aio)) != 0 || w->stopped) {
 		// that was the last one
 	} else if (w->queued != 0) {
@@ -313,11 +377,13 @@ writer_done(void *arg)
 		w->queue_cap  = cap;
 		w->queued     = 0;
 		w->busy       = true;
-	} else if (w->flying_cap > WRITER_KEEP) {
-		free(w->flying);
-		free(w->queue);
-		w->flying = w->queue = NULL;
-		w->flying_cap = w->queue_cap = 0;
+	} else {
+		if (w->flying_cap > WRITER_KEEP) {
+			buf_put(&w->flying, &w->flying_cap);
+		}
+		if (w->queue_cap > WRITER_KEEP) {
+			buf_put(&w->queue, &w->queue_cap);
+		}
 	}
 	tell    = w->tell;
 	w->tell = false;
@@ -346,6 +412,7 @@ nngo_writer_alloc(nngo_writer **wp, nng_http_conn *conn, uintptr_t handle)
 	(void) pthread_mutex_init(&w->mtx, NULL);
 	w->conn   = conn;
 	w->handle = handle;
+	w->max    = WRITER_MAX;
 	*wp       = w;
 	return (0);
 }
@@ -355,9 +422,10 @@ nngo_writer_add(nngo_writer *w, const void *data, size_t len, bool more)
 {
 	nngo_added added = { .taken = len };
 	size_t     start = 0;
-	size_t     max   = more ? WRITER_MORE : WRITER_MAX;
+	size_t     max;
 
 	writer_lock(w);
+	max = more ? WRITER_FAST : w->max;
 	if (w->err != 0) {
 		added.err = w->err;
 	} else if (!w->busy) {
@@ -452,8 +520,8 @@ nngo_writer_free(nngo_writer *w)
 {
 	nng_aio_free(w->aio);
 	(void) pthread_mutex_destroy(&w->mtx);
-	free(w->flying);
-	free(w->queue);
+	buf_put(&w->flying, &w->flying_cap);
+	buf_put(&w->queue, &w->queue_cap);
 	free(w);
 }
 

@@ -86,6 +86,9 @@ typedef struct {
 	char           *queue; // waits behind it
 	size_t          queue_cap;
 	size_t          queued;
+	size_t          max;     // of queued, when Go adds to it
+	uint64_t        started; // when the write in flight was, if it is a large one, or 0
+	bool            slow;    // a large write has taken long
 	bool            busy;    // a write is in flight
 	bool            stopped; // no further one is started
 	bool            tell;    // Go wants to know when it has ended
