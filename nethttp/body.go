@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"math"
 	"net/http"
 	"net/http/httputil"
 	"net/textproto"
@@ -21,14 +22,13 @@ const maxDiscard = 256 << 10
 // A body is the body of a request. It reads from the connection as the handler does, and
 // never a byte of what is behind the body.
 type body struct {
-	w    *response
-	bulk bulkReader    // over the connection, up to the end of the body
-	buf  *bufio.Reader // over bulk
+	w   *response
+	buf *bufio.Reader // over fixed or chunks
 
 	mu     sync.Mutex
-	src    io.Reader         // the content
-	fixed  *io.LimitedReader // counts what a Content-Length has left; nil for chunks
-	chunks *chunkSource      // nil for a Content-Length
+	src    io.Reader    // the content
+	fixed  *fixedSource // nil for chunks
+	chunks *chunkSource // nil for a Content-Length
 	sawEOF bool
 	closed bool
 	broken bool // reading has failed, or was given up: the connection ends with the reply
@@ -38,17 +38,42 @@ type body struct {
 func newBody(w *response) *body {
 	b := &body{w: w, buf: getReader()}
 	if n := w.req.ContentLength; n >= 0 {
-		b.fixed = &io.LimitedReader{R: w.conn, N: n}
-		b.bulk = bulkReader{src: b.fixed, more: func() uint64 { return uint64(b.fixed.N) }}
-		b.buf.Reset(&b.bulk)
+		b.fixed = &fixedSource{conn: w.conn, left: n}
+		b.buf.Reset(b.fixed)
 		b.src = b.buf
 	} else {
-		b.chunks = &chunkSource{r: w.conn}
-		b.bulk = bulkReader{src: b.chunks, more: b.chunks.least}
-		b.buf.Reset(&b.bulk)
+		b.chunks = newChunkSource(w.conn)
+		b.buf.Reset(b.chunks)
 		b.src = httputil.NewChunkedReader(b.buf)
 	}
 	return b
+}
+
+// aheadMin is how much of a body has to be left for nng to read ahead. Each read from a
+// connection costs the way through nng's threads and back.
+const aheadMin = 16 << 10
+
+// A fixedSource passes on the bytes of a body with a Content-Length.
+type fixedSource struct {
+	conn  *nng.Conn
+	left  int64
+	ahead bool // nng reads ahead
+}
+
+func (s *fixedSource) Read(p []byte) (int, error) {
+	if s.left == 0 {
+		return 0, io.EOF
+	}
+	if !s.ahead && s.left >= aheadMin && int64(len(p)) < s.left {
+		unread := s.left
+		s.ahead = s.conn.ReadAhead(func(p []byte) int {
+			unread -= int64(len(p))
+			return int(min(unread, math.MaxInt32))
+		}) == nil
+	}
+	n, err := s.conn.Read(p[:min(int64(len(p)), s.left)])
+	s.left -= int64(n)
+	return n, err
 }
 
 // Read implements io.Reader. The first call sends 100 Continue to a client that waits
@@ -105,7 +130,7 @@ func (b *body) left() int64 {
 	if b.fixed == nil {
 		return 0
 	}
-	return b.fixed.N + int64(len(b.bulk.rest)+b.buf.Buffered())
+	return b.fixed.left + int64(b.buf.Buffered())
 }
 
 // readTrailer reads the trailer section of a chunked body, with the empty line.
@@ -117,7 +142,7 @@ func (b *body) readTrailer() error {
 		}
 		return err
 	}
-	if b.buf.Buffered()+len(b.bulk.rest) > 0 { // cannot be; the next request would miss these bytes
+	if b.buf.Buffered() > 0 { // cannot be; the next request would miss these bytes
 		return errors.New("nethttp: read beyond the body")
 	}
 	if len(fields) > 0 && b.w.req.Trailer == nil {
@@ -175,7 +200,7 @@ func (b *body) takeBuffered() []byte {
 	defer b.mu.Unlock()
 	b.closed = true
 	ahead, _ := b.buf.Peek(b.buf.Buffered())
-	return append(bytes.Clone(ahead), b.bulk.rest...)
+	return bytes.Clone(ahead)
 }
 
 // atEOF reports whether all of the body has been read.
@@ -191,7 +216,6 @@ func (b *body) release() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.closed = true
-	b.bulk.release()
 	putReader(b.buf)
 	b.buf, b.src = nil, nil
 }

@@ -3,6 +3,10 @@ package nethttp
 import (
 	"errors"
 	"io"
+	"math"
+	"sync/atomic"
+
+	"github.com/gonng/nnghttp/nng"
 )
 
 // A chunkSource passes on the bytes of a chunked body (RFC 9112, section 7.1) up to its
@@ -10,10 +14,21 @@ import (
 // follows the framing to know how many bytes the body still has at the least, and asks
 // for no more. It does not judge the framing; the reader on top of it does.
 type chunkSource struct {
-	r       io.Reader
+	conn  *nng.Conn
+	ahead bool         // nng reads ahead: what Read brings has been followed
+	taken int64        // bytes that Read has passed on
+	total atomic.Int64 // bytes of the whole body, once that is known; until then -1
+
 	state   chunkState
 	size    uint64 // of the chunk, or what is left of it
+	seen    int64  // bytes that have been followed
 	trailer int    // bytes of the trailer section so far
+}
+
+func newChunkSource(conn *nng.Conn) *chunkSource {
+	s := &chunkSource{conn: conn}
+	s.total.Store(-1)
+	return s
 }
 
 type chunkState int
@@ -38,23 +53,41 @@ const maxTrailer = 4 << 10
 
 var errLongTrailer = errors.New("nethttp: the trailer section is too long")
 
-func (s *chunkSource) Read(p []byte) (int, error) {
+func (s *chunkSource) Read(p []byte) (n int, err error) {
 	switch {
-	case s.state == chunkDone:
+	case s.taken == s.total.Load() && s.state == chunkDone:
 		return 0, io.EOF
-	case s.trailer > maxTrailer:
+	case s.taken == s.total.Load():
 		return 0, errLongTrailer
 	}
-	if least := s.least(); uint64(len(p)) > least {
-		p = p[:least]
+	if !s.ahead && s.least() >= aheadMin {
+		s.ahead = s.conn.ReadAhead(s.next) == nil
 	}
-	n, err := s.r.Read(p)
-	s.follow(p[:n])
+	if s.ahead {
+		n, err = s.conn.Read(p)
+	} else {
+		n, err = s.conn.Read(p[:min(len(p), s.least())])
+		s.next(p[:n])
+	}
+	s.taken += int64(n)
 	return n, err
 }
 
+// next follows what has arrived, and returns how many bytes the body has behind that, at the
+// least.
+func (s *chunkSource) next(p []byte) int {
+	s.follow(p)
+	s.seen += int64(len(p))
+	if s.state == chunkDone || s.trailer > maxTrailer {
+		s.total.Store(s.seen)
+		return 0
+	}
+	return s.least()
+}
+
 // least returns how many bytes the body still has, at the least.
-func (s *chunkSource) least() uint64 {
+func (s *chunkSource) least() int {
+	size := int(min(s.size, math.MaxInt32))
 	switch s.state {
 	case chunkStart:
 		return lastChunk
@@ -62,9 +95,9 @@ func (s *chunkSource) least() uint64 {
 		if s.size == 0 {
 			return 1 + 2 // a line feed, an empty line
 		}
-		return 1 + s.size + 2 + lastChunk
+		return 1 + size + 2 + lastChunk
 	case chunkData:
-		return s.size + 2 + lastChunk
+		return size + 2 + lastChunk
 	case chunkEnd:
 		return 1 + lastChunk
 	}

@@ -101,7 +101,7 @@ func (l *listener) take(_ context.Context, conn *nng.Conn, req *nng.Request) (*n
 	if err := conn.Hijack(); err != nil {
 		return nil, err
 	}
-	l.conns <- &takenConn{Conn: conn, head: headBytes(head)}
+	l.conns <- &takenConn{bulkConn: bulkConn{Conn: conn}, head: headBytes(head)}
 	return nil, nil
 }
 
@@ -191,7 +191,7 @@ func (l *listener) Close() error {
 
 // A takenConn is a connection whose first bytes were read already.
 type takenConn struct {
-	*nng.Conn
+	bulkConn
 	mu   sync.Mutex
 	head []byte
 }
@@ -206,5 +206,5 @@ func (c *takenConn) Read(p []byte) (int, error) {
 	if n > 0 || len(p) == 0 {
 		return n, nil
 	}
-	return c.Conn.Read(p)
+	return c.bulkConn.Read(p)
 }

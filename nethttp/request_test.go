@@ -6,7 +6,9 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
+	"hash/crc32"
 	"io"
+	"math/rand/v2"
 	"mime/multipart"
 	"net"
 	"net/http"
@@ -508,6 +510,68 @@ func TestLargeUpload(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, "33554432 <nil>", string(b), name)
 	}
+}
+
+// TestUploadsBehindOneAnother: nng reads long bodies ahead, and not a byte of the request that
+// the client has sent behind them. Handlers take all of it in pieces of any size, a part, or
+// nothing.
+func TestUploadsBehindOneAnother(t *testing.T) {
+	addr := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var take int
+		fmt.Sscan(r.URL.Query().Get("take"), &take)
+		sum := crc32.NewIEEE()
+		n, _ := io.CopyBuffer(sum, struct{ io.Reader }{io.LimitReader(r.Body, int64(take))}, make([]byte, 1+take%50_000))
+		fmt.Fprint(w, r.URL.Path, " ", n, " ", sum.Sum32(), " ", r.Trailer.Get("Sum"))
+	}))
+	rnd := rand.New(rand.NewPCG(1, 2))
+	var send bytes.Buffer
+	var want []string
+	for i := range 200 {
+		body := make([]byte, rnd.IntN(4)*rnd.IntN(150_000))
+		for j := range body {
+			body[j] = byte(rnd.Uint32())
+		}
+		take := len(body)
+		if len(body) <= 256<<10 && rnd.IntN(3) == 0 { // what is left is read, so the connection stays
+			take = rnd.IntN(len(body) + 1)
+		}
+		sum := fmt.Sprint(crc32.ChecksumIEEE(body[:take]))
+		trailer := ""
+		ask := take
+		if take == len(body) {
+			ask += rnd.IntN(2) // one more reads the end as well
+		}
+		fmt.Fprintf(&send, "POST /%d?take=%d HTTP/1.1\r\nHost: x\r\n", i, ask)
+		if rnd.IntN(2) == 0 {
+			fmt.Fprintf(&send, "Content-Length: %d\r\n\r\n%s", len(body), body)
+		} else {
+			send.WriteString("Transfer-Encoding: chunked\r\n\r\n")
+			for left := body; len(left) > 0; {
+				n := min(len(left), 1+rnd.IntN(1+rnd.IntN(70_000)))
+				fmt.Fprintf(&send, "%x\r\n%s\r\n", n, left[:n])
+				left = left[n:]
+			}
+			send.WriteString("0\r\n")
+			if rnd.IntN(2) == 0 {
+				trailer = fmt.Sprint(i)
+				fmt.Fprintf(&send, "Sum: %d\r\n", i)
+			}
+			send.WriteString("\r\n")
+		}
+		want = append(want, fmt.Sprint("/", i, " ", take, " ", sum, " ", trailer))
+	}
+	c := dial(t, addr)
+	go c.Write(send.Bytes())
+	for i, line := range want {
+		res, body := c.answer("POST")
+		require.Equal(t, 200, res.StatusCode, i)
+		// Whoever has not read to the end has no trailer.
+		require.Equal(t, strings.Fields(line)[:3], strings.Fields(body)[:3], i)
+		if fields := strings.Fields(body); len(fields) > 3 {
+			require.Equal(t, line, body, i)
+		}
+	}
+	c.alive()
 }
 
 // TestReadAndWrite: a handler reads and writes at once, from two goroutines.

@@ -165,7 +165,7 @@ func (d *transportDialer) connect(ctx context.Context, network, addr string, cfg
 		if err != nil {
 			return nil, err
 		}
-		return &transportConn{Conn: conn, addr: addr, tls: cfg != nil}, nil
+		return &transportConn{bulkConn: bulkConn{Conn: conn}, addr: addr, tls: cfg != nil}, nil
 	})
 }
 
@@ -248,7 +248,7 @@ func race(ctx context.Context, n int, attempt func(context.Context, int) (net.Co
 
 // A transportConn is a connection of a Transport.
 type transportConn struct {
-	*nng.Conn
+	bulkConn
 	addr   string      // as it was asked for
 	tls    bool        // over TLS
 	heard  atomic.Bool // something was read: the handshake is done
@@ -257,7 +257,7 @@ type transportConn struct {
 
 // Read is nng.Conn.Read. When the handshake fails, it says what may be done about it.
 func (c *transportConn) Read(p []byte) (int, error) {
-	n, err := c.Conn.Read(p)
+	n, err := c.bulkConn.Read(p)
 	if n > 0 {
 		c.heard.Store(true)
 	}

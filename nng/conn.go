@@ -355,7 +355,7 @@ func (c *Conn) reclaim() (hijacked, usable bool, t *traffic) {
 func (c *Conn) settle(t *traffic) (ok bool) {
 	t.retire()
 	ok = true
-	if t.rd.op != nil || t.wr.c != nil {
+	if t.rd.op != nil || t.rd.ahead != nil || t.wr.c != nil {
 		ok = t.wr.drain(lingerTime, c.call.server.ctx.Done(), t.writeDeadline.passed()) && !t.rd.pending()
 		t.stop()
 		t.free()
@@ -382,6 +382,9 @@ func (t *traffic) stop() {
 	}
 	if d := t.rd.data.Load(); d != nil {
 		d.stop()
+	}
+	if a := t.rd.ahead; a != nil {
+		a.stop()
 	}
 	if t.wr.c != nil {
 		C.nngo_writer_stop(t.wr.c)

@@ -58,16 +58,19 @@ func (c *Conn) OnData(fn func(p []byte, err error)) error {
 	credits() // so that C knows how many threads there are
 	d := &dataSide{conn: c, fn: fn}
 	d.handle = dataSides.add(d)
-	if rv := C.nngo_reader_alloc(&d.c, c.c, C.uintptr_t(d.handle)); rv != 0 {
+	if rv := C.nngo_reader_alloc(&d.c, c.c, C.NNGO_DATA, C.uintptr_t(d.handle), dataRead); rv != 0 {
 		dataSides.remove(d.handle)
 		releasePump()
 		return &OpError{Op: op, Err: Errno(rv)}
 	}
 	live.ops.Add(1)
 	s.data.Store(d)
-	C.nngo_reader_next(d.c)
+	C.nngo_reader_next(d.c, 0, dataRead)
 	return nil
 }
+
+// dataRead is the most that OnData's function gets at once.
+const dataRead = 16 << 10
 
 // A dataSide is what OnData has set up, in place of reads.
 type dataSide struct {
@@ -115,7 +118,7 @@ func (d *dataSide) run(onThread bool) {
 		case onThread && d.conn.io().wr.full():
 			go d.resume()
 		default:
-			C.nngo_reader_next(d.c)
+			C.nngo_reader_next(d.c, 0, dataRead)
 		}
 	}()
 	d.conn.onThread.Store(onThread)
@@ -134,7 +137,7 @@ func (d *dataSide) resume() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if !d.ended && !d.conn.closed.Load() {
-		C.nngo_reader_next(d.c)
+		C.nngo_reader_next(d.c, 0, dataRead)
 	}
 }
 

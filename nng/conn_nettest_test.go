@@ -100,13 +100,16 @@ func TestConn(t *testing.T) {
 		name              string
 		secure, nngClient bool
 		swap              bool // the suite's first connection is the server's
+		ahead             bool // C reads ahead on nng's connections
 	}{
-		{"Server", false, false, true},
-		{"Client", false, true, false},
-		{"Both", false, true, true},
-		{"ServerTLS", true, false, true},
-		{"ClientTLS", true, true, false},
-		{"BothTLS", true, true, true},
+		{"Server", false, false, true, false},
+		{"Client", false, true, false, false},
+		{"Both", false, true, true, false},
+		{"BothAhead", false, true, true, true},
+		{"ServerTLS", true, false, true, false},
+		{"ClientTLS", true, true, false, false},
+		{"BothTLS", true, true, true, false},
+		{"BothAheadTLS", true, true, true, true},
 	} {
 		t.Run(side.name, func(t *testing.T) {
 			if side.secure && nng.LinkInfo().TLSEngine == "none" {
@@ -115,6 +118,11 @@ func TestConn(t *testing.T) {
 			p := newPair(t, side.secure, side.nngClient)
 			nettest.TestConn(t, func() (c1, c2 net.Conn, stop func(), err error) {
 				c1, c2, stop, err = p.pipe()
+				for _, c := range []net.Conn{c1, c2} {
+					if side.ahead && err == nil {
+						err = c.(*nng.Conn).ReadAhead(func([]byte) int { return 64 << 10 })
+					}
+				}
 				if side.swap {
 					c1, c2 = c2, c1
 				}

@@ -22,6 +22,8 @@ type readSide struct {
 	busy bool                     // a read is in flight
 	err  error                    // what ended the stream; every later read gets it
 	data atomic.Pointer[dataSide] // set by OnData: nobody else reads
+
+	ahead *aheadSide // set by ReadAhead, until that has ended
 	// after is called once the operation in flight has completed.
 	after func()
 }
@@ -87,7 +89,21 @@ func (s *readSide) read(c *Conn, p []byte) (int, error) {
 		case s.err != nil:
 			return 0, s.err
 		}
-		if !s.busy {
+		var arrived <-chan struct{}
+		if s.ahead != nil {
+			n, over, result := s.ahead.take(p)
+			switch {
+			case n > 0:
+				return n, nil
+			case over && result != 0:
+				s.err = s.failed(c, "read", result)
+				return 0, s.err
+			case over:
+				s.endAhead()
+				continue
+			}
+			arrived = s.ahead.moved
+		} else if !s.busy {
 			if err := s.ready(c, "read"); err != nil {
 				return 0, err
 			}
@@ -98,8 +114,13 @@ func (s *readSide) read(c *Conn, p []byte) (int, error) {
 			s.busy = true
 			C.nngo_conn_read(c.c, s.op.c, s.buf.ptr(), C.size_t(n))
 		}
+		var done <-chan struct{}
+		if s.ahead == nil {
+			done = s.op.done
+		}
 		select {
-		case <-s.op.done:
+		case <-arrived:
+		case <-done:
 			s.collect(c, "read")
 			if s.err == nil {
 				s.rest = s.buf.mem[:s.op.count]
@@ -152,7 +173,7 @@ func (c *Conn) readOp(ctx context.Context, op string, start func(*readSide) erro
 		return err
 	}
 	defer s.give()
-	if s.busy || len(s.rest) > 0 {
+	if s.busy || len(s.rest) > 0 || s.aheadActive() {
 		return refuse(op, "", ErrState, readPending)
 	}
 	if s.err != nil {
@@ -188,7 +209,7 @@ func (c *Conn) readOp(ctx context.Context, op string, start func(*readSide) erro
 	return nil
 }
 
-const readPending = "a Read that timed out is still waiting; Read its bytes first"
+const readPending = "a Read that timed out, or ReadAhead, is still at work; Read its bytes first"
 
 // shrink gives back a buffer that one large operation has blown up.
 func (s *readSide) shrink() {
@@ -200,7 +221,18 @@ func (s *readSide) shrink() {
 // pending says whether a read is in flight, or bytes wait that C no longer has.
 // The turn is held.
 func (s *readSide) pending() bool {
-	return s.busy || len(s.rest) > 0 || s.err != nil
+	return s.busy || len(s.rest) > 0 || s.err != nil || s.aheadActive()
+}
+
+func (s *readSide) aheadActive() bool { return s.ahead != nil && s.ahead.active() }
+
+// endAhead releases what ReadAhead has set up, if anything; it is not active.
+func (s *readSide) endAhead() {
+	if s.ahead != nil {
+		s.ahead.stop()
+		s.ahead.free()
+		s.ahead = nil
+	}
 }
 
 // free releases the aio and the buffer. The turn is held for good.
@@ -215,6 +247,7 @@ func (s *readSide) free() {
 	if d := s.data.Load(); d != nil {
 		d.free()
 	}
+	s.endAhead()
 	s.buf.free()
 	s.rest = nil
 }

@@ -19,9 +19,10 @@
 //               connection. Handlers that asked for it (Handler.SetInline), or that have
 //               been quick lately, are called in Go from here, on nng's thread.
 //
-//   reader_done a read for Conn.OnData has ended. Thread: an nng task thread. Locks: none.
-//               Go is called from here, or by way of an event if that would leave nng no
-//               thread, and starts the next read. The bytes are lent until then.
+//   reader_done a read for Conn.OnData or Conn.ReadAhead has ended. Thread: an nng task
+//               thread. Locks: none. Go is called from here, or by way of an event if that
+//               would leave nng no thread, and starts the next read. The bytes are lent:
+//               to OnData until then, to ReadAhead until its Read has taken them.
 //
 //   writer_done a write of an nngo_writer has ended. Thread: an nng task thread. Locks:
 //               none. It starts the next one, and is an event only if Go has asked.
@@ -235,15 +236,18 @@ nngo_conn_read_all(nng_http_conn *conn, nngo_op *op, void *buf, size_t len)
 // once its peer has taken WRITER_MAX quickly, and until it has been slow: what is queued for
 // a slow one only costs memory, and a fast one would wake Go all the time. (How fast the last
 // write was does not tell. The kernel takes megabytes at once now and then, however slow the
-// peer.) Buffers up to WRITER_KEEP stay with the writer; the others are all of WRITER_FAST
-// and go to the pool when nothing is to be sent.
+// peer.) Buffers up to WRITER_KEEP stay with the writer; larger ones go to the pool when
+// nothing is to be sent.
 #define WRITER_MAX (256 * 1024)
-#define WRITER_FAST (1024 * 1024)
+#define WRITER_FAST LARGE
 #define WRITER_KEEP (64 * 1024)
 #define SLOW_NS 50000000
 
-// The pool keeps large buffers for the next writer. Getting fresh memory costs more than
-// filling it. Locks: its own, inside a writer's.
+// Buffers of more than WRITER_KEEP all have the size LARGE, and the pool keeps some of them
+// for whoever needs one next: getting fresh memory costs more than filling it. Locks: its
+// own, inside a writer's.
+#define LARGE (1024 * 1024)
+
 static struct {
 	pthread_mutex_t mtx;
 	int             n;
@@ -255,7 +259,7 @@ buf_get(size_t cap)
 {
 	char *buf = NULL;
 
-	if (cap == WRITER_FAST) {
+	if (cap == LARGE) {
 		(void) pthread_mutex_lock(&pool.mtx);
 		if (pool.n != 0) {
 			buf = pool.bufs[--pool.n];
@@ -268,7 +272,7 @@ buf_get(size_t cap)
 static void
 buf_put(char **buf, size_t *cap)
 {
-	if (*cap == WRITER_FAST) {
+	if (*cap == LARGE) {
 		(void) pthread_mutex_lock(&pool.mtx);
 		if (pool.n < (int) (sizeof(pool.bufs) / sizeof(pool.bufs[0]))) {
 			pool.bufs[pool.n++] = *buf;
@@ -281,6 +285,7 @@ buf_put(char **buf, size_t *cap)
 	*cap = 0;
 }
 
+// reserve makes room for need bytes, of which used are kept.
 static bool
 reserve(char **buf, size_t *cap, size_t used, size_t need)
 {
@@ -293,8 +298,8 @@ reserve(char **buf, size_t *cap, size_t used, size_t need)
 	while (want < need) {
 		want *= 2;
 	}
-	if (want > WRITER_KEEP && want < WRITER_FAST) {
-		want = WRITER_FAST;
+	if (want > WRITER_KEEP && want < LARGE) {
+		want = LARGE;
 	}
 	if ((more = buf_get(want)) == NULL) {
 		return (false);
@@ -847,11 +852,11 @@ reader_done(void *arg)
 {
 	nngo_reader *r = arg;
 	nngo_event   e = {
-		.kind   = NNGO_DATA,
+		.kind   = r->kind,
 		.handle = r->handle,
 		.result = nng_aio_result(r->aio),
 		.count  = nng_aio_count(r->aio),
-		.ptr    = { r->buf },
+		.ptr    = { r->next },
 	};
 
 	if (thread_enter()) {
@@ -862,29 +867,34 @@ reader_done(void *arg)
 }
 
 int
-nngo_reader_alloc(nngo_reader **rp, nng_http_conn *conn, uintptr_t handle)
+nngo_reader_alloc(
+    nngo_reader **rp, nng_http_conn *conn, nngo_event_kind kind, uintptr_t handle, size_t cap)
 {
 	nngo_reader *r;
 	int          rv;
 
-	if ((r = malloc(sizeof(*r))) == NULL) {
+	if ((r = calloc(1, sizeof(*r))) == NULL) {
 		return (NNG_ENOMEM);
 	}
-	if ((rv = nng_aio_alloc(&r->aio, reader_done, r)) != 0) {
+	if (((rv = nng_aio_alloc(&r->aio, reader_done, r)) != 0) ||
+	    !reserve(&r->buf, &r->cap, 0, cap)) {
+		nng_aio_free(r->aio);
 		free(r);
-		return (rv);
+		return ((rv != 0) ? rv : NNG_ENOMEM);
 	}
 	r->conn   = conn;
+	r->kind   = kind;
 	r->handle = handle;
 	*rp       = r;
 	return (0);
 }
 
 void
-nngo_reader_next(nngo_reader *r)
+nngo_reader_next(nngo_reader *r, size_t start, size_t len)
 {
-	nng_iov iov = { .iov_buf = r->buf, .iov_len = sizeof(r->buf) };
+	nng_iov iov = { .iov_buf = r->buf + start, .iov_len = len };
 
+	r->next = iov.iov_buf;
 	(void) nng_aio_set_iov(r->aio, 1, &iov);
 	nng_http_conn_read(r->conn, r->aio);
 }
@@ -899,6 +909,7 @@ void
 nngo_reader_free(nngo_reader *r)
 {
 	nng_aio_free(r->aio);
+	buf_put(&r->buf, &r->cap);
 	free(r);
 }
 

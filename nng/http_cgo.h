@@ -18,6 +18,7 @@ typedef enum {
 	NNGO_REQUEST,     // a request has arrived: ptr is aio, request, connection; result the
 	                  // status to refuse it with, or 0; count the place of its pace
 	NNGO_DATA,        // a reader has bytes, or has ended: result, count, ptr[0] the bytes
+	NNGO_AHEAD,       // the same of one that reads ahead
 	NNGO_WRITTEN,     // a writer that was asked to tell has completed a write
 	NNGO_SERVER_IDLE, // a server that drains has nothing in hand any more
 } nngo_event_kind;
@@ -59,17 +60,21 @@ void nngo_op_free(nngo_op *);
 void nngo_conn_read(nng_http_conn *, nngo_op *, void *, size_t);
 void nngo_conn_read_all(nng_http_conn *, nngo_op *, void *, size_t);
 
-// An nngo_reader reads for Conn.OnData, again and again. Go is called, or gets an event; then
-// it calls nngo_reader_next. stop waits for the callback that is running, if there is one.
+// An nngo_reader reads for Conn.OnData or Conn.ReadAhead, again and again. Go is called, or
+// gets an event of the reader's kind; then it calls nngo_reader_next, which reads into a part
+// of buf. stop waits for the callback that is running, if there is one.
 typedef struct {
-	nng_aio       *aio;
-	nng_http_conn *conn;
-	uintptr_t      handle;
-	char           buf[16 * 1024];
+	nng_aio        *aio;
+	nng_http_conn  *conn;
+	nngo_event_kind kind;
+	uintptr_t       handle;
+	char           *buf;
+	size_t          cap;
+	char           *next; // where the read in flight, or the last one, has its bytes
 } nngo_reader;
 
-int  nngo_reader_alloc(nngo_reader **, nng_http_conn *, uintptr_t);
-void nngo_reader_next(nngo_reader *);
+int  nngo_reader_alloc(nngo_reader **, nng_http_conn *, nngo_event_kind, uintptr_t, size_t cap);
+void nngo_reader_next(nngo_reader *, size_t start, size_t len);
 void nngo_reader_stop(nngo_reader *);
 void nngo_reader_free(nngo_reader *);
 

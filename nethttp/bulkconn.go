@@ -1,0 +1,37 @@
+package nethttp
+
+import (
+	"sync/atomic"
+
+	"github.com/gonng/nnghttp/nng"
+)
+
+// A bulkConn is a connection whose bytes are for net/http, which reads a long body in pieces
+// of a few KiB. Each piece would cost the way through nng's threads and back, so nng reads
+// ahead while much arrives.
+type bulkConn struct {
+	*nng.Conn
+	ahead atomic.Bool // ReadAhead is at work, or somebody sets it up
+}
+
+const (
+	bulkPiece = 1 << 10   // a Read that is full and brings so much makes nng read ahead,
+	bulkLeast = 16 << 10  // until a read of nng's brings less than this
+	bulkMost  = 256 << 10 // out of this
+)
+
+func (c *bulkConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if n == len(p) && n >= bulkPiece && !c.ahead.Swap(true) && c.ReadAhead(c.next) != nil {
+		c.ahead.Store(false)
+	}
+	return n, err
+}
+
+func (c *bulkConn) next(p []byte) int {
+	if p != nil && len(p) < bulkLeast {
+		c.ahead.Store(false)
+		return 0
+	}
+	return bulkMost
+}
