@@ -122,9 +122,11 @@ func reads(ctx context.Context, j job) (result, error) {
 	return program(ctx, filepath.Join(j.bin, "bulk_load"), j.port, fmt.Sprint(j.seconds))
 }
 
-// clients runs the client that is measured.
-func clients(ctx context.Context, j job) (result, error) {
-	return program(ctx, append(j.client, j.url("/"), strconv.Itoa(j.conns), fmt.Sprint(j.seconds))...)
+// clients has the client that is measured get a path.
+func clients(path string) load {
+	return func(ctx context.Context, j job) (result, error) {
+		return program(ctx, append(j.client, j.url(path), strconv.Itoa(j.conns), fmt.Sprint(j.seconds))...)
+	}
 }
 
 // program runs a program that prints its result. The CPU time is the program's.

@@ -400,7 +400,8 @@ func (t *traffic) free() {
 
 // Read reads up to len(p) bytes (nng_http_conn_read). It never reads more from C
 // than len(p), so Read may be mixed with ReadReq and ReadRes. At the end of the
-// stream it returns io.EOF.
+// stream it returns io.EOF. Each call that finds nothing waits for nng's threads and its
+// own; see ReadAhead for long streams.
 //
 // Errors: *OpError with os.ErrDeadlineExceeded, net.ErrClosed, ErrConnReset, and
 // over TLS ErrPeerAuth and ErrCrypto (an untouched libnng with mbedTLS 2 says ErrCrypto
