@@ -62,7 +62,7 @@ var runners [256]runner
 // runJob runs a job on nng's thread if that has called Go for it, else in a goroutine.
 func runJob(thread C.int, j job) {
 	if thread <= 0 || int(thread) >= len(runners) || runners[thread].job != nil {
-		go j.run(false)
+		goJob(j)
 		return
 	}
 	r := &runners[thread]
@@ -72,6 +72,35 @@ func runJob(thread C.int, j job) {
 	r.job = j
 	r.next()
 	r.job = nil
+}
+
+// begun are the jobs whose goroutines have been started and do not run yet. A go statement
+// with arguments would allocate for them, for each request.
+var begun struct {
+	mu    sync.Mutex
+	jobs  []job
+	first int // of jobs, behind those that have been taken
+}
+
+// goJob runs a job in a goroutine of its own.
+func goJob(j job) {
+	begun.mu.Lock()
+	begun.jobs = append(begun.jobs, j)
+	begun.mu.Unlock()
+	go runBegun()
+}
+
+func runBegun() {
+	begun.mu.Lock()
+	j := begun.jobs[begun.first]
+	begun.jobs[begun.first] = nil
+	if begun.first++; 2*begun.first >= len(begun.jobs) {
+		left := copy(begun.jobs, begun.jobs[begun.first:])
+		clear(begun.jobs[left:])
+		begun.jobs, begun.first = begun.jobs[:left], 0
+	}
+	begun.mu.Unlock()
+	j.run(false)
 }
 
 // serve is the coroutine.
