@@ -97,6 +97,7 @@ func (w *response) decideClose(h http.Header) {
 	}
 	if w.body != nil && !w.fullDuplex && !w.closing {
 		w.closing = !w.body.discard()
+		w.surprise = w.closing
 	}
 }
 

@@ -58,6 +58,7 @@ type response struct {
 	ended      time.Time // when all of the response was written
 	fullDuplex bool
 	closing    bool // the connection ends with this response
+	surprise   bool // because it came before the body's end: the client may have sent more behind that
 	failed     error
 
 	// The client waits for 100 Continue. Body.Read sends it, which another goroutine may
@@ -492,13 +493,13 @@ func (w *response) reusable() bool {
 // bodyLeft reports whether a part of the request's body has not been read.
 func (w *response) bodyLeft() bool { return w.body != nil && !w.body.atEOF() }
 
-// lingerTime is how long a connection is read on behind a reply to a request that has not
-// been read to its end. Closing it at once would make the client's system throw the reply
+// lingerTime is how long a connection is read on behind a reply when the client may have
+// sent what nobody has read. Closing it at once would make the client's system throw the reply
 // away (RFC 9112, section 9.6; defect P20).
 const lingerTime = 500 * time.Millisecond
 
-func (w *response) linger(bodyLeft bool) {
-	if w.failed != nil || !bodyLeft {
+func (w *response) linger(unread bool) {
+	if w.failed != nil || !unread {
 		return
 	}
 	_ = w.conn.SetReadDeadline(time.Now().Add(lingerTime))
