@@ -11,20 +11,22 @@ import (
 // ahead while much arrives.
 type bulkConn struct {
 	*nng.Conn
+	full  atomic.Bool // the last Read was
 	ahead atomic.Bool // ReadAhead is at work, or somebody sets it up
 }
 
 const (
 	bulkPiece = 1 << 10   // a Read that is full and brings so much makes nng read ahead,
-	bulkLeast = 16 << 10  // until a read of nng's brings less than this
+	bulkLeast = 64 << 10  // until a read of nng's brings less than this
 	bulkMost  = 256 << 10 // out of this
 )
 
 func (c *bulkConn) Read(p []byte) (int, error) {
-	n, err := c.Conn.Read(p)
-	if n == len(p) && n >= bulkPiece && !c.ahead.Swap(true) && c.ReadAhead(c.next) != nil {
+	if c.full.Swap(false) && !c.ahead.Swap(true) && c.ReadAhead(c.next) != nil {
 		c.ahead.Store(false)
 	}
+	n, err := c.Conn.Read(p)
+	c.full.Store(n == len(p) && n >= bulkPiece)
 	return n, err
 }
 

@@ -87,7 +87,7 @@ func (s *chunkSource) next(p []byte) int {
 
 // least returns how many bytes the body still has, at the least.
 func (s *chunkSource) least() int {
-	size := int(min(s.size, math.MaxInt32))
+	size := int(min(s.size, math.MaxInt32-16)) // an int may have 32 bits
 	switch s.state {
 	case chunkStart:
 		return lastChunk

@@ -563,7 +563,7 @@ func (c *Conn) Transact(ctx context.Context, req *Request, res *Response) error 
 		c.io().rd.give()
 		c.io().wr.give()
 	}
-	if c.io().rd.busy || len(c.io().rd.rest) > 0 {
+	if rd := &c.io().rd; rd.busy || len(rd.rest) > 0 || rd.aheadActive() {
 		giveBack(0)
 		return refuse("transact", "", ErrState, readPending)
 	}

@@ -20,14 +20,15 @@ import "C"
 // Read reads as ever. At most 1 MiB is read ahead.
 //
 // next is called on nng's own threads, never twice at a time. p is lent until it returns. It
-// must not block, nor use the connection. If it panics, the panic is logged and the connection
-// is closed.
+// must not block, nor use the connection, nor end its goroutine. If it panics, the panic is
+// logged and the connection is closed.
 //
 // Until reading ahead has ended, ReadReq, ReadRes, ReadAll, Transact and OnData answer
 // ErrState. A connection on which it goes on is closed when its handler returns.
 //
 // Errors: ErrInvalid (next is nil), ErrState (a Read that timed out has bytes to be read first,
-// ReadAhead or OnData is at work), ErrClosed, ErrNoMemory, or what has ended the stream.
+// ReadAhead or OnData is at work), ErrNotSupported (over TLS, by an unpatched libnng), ErrClosed,
+// ErrNoMemory, or what has ended the stream.
 func (c *Conn) ReadAhead(next func(p []byte) int) error {
 	const op = "read ahead"
 	if next == nil {
@@ -35,6 +36,9 @@ func (c *Conn) ReadAhead(next func(p []byte) int) error {
 	}
 	if err := c.open(op); err != nil {
 		return err
+	}
+	if c.secure && !mends("cl17") {
+		return refuse(op, "", ErrNotSupported, "without the patch CL17 a cancelled read over TLS can still write to its buffer")
 	}
 	t := c.io()
 	s := &t.rd
@@ -121,31 +125,36 @@ func (a *aheadSide) arrived(e *C.nngo_event) {
 	if a.isStopped() {
 		return // p may be gone
 	}
-	more := 0
-	p := unsafe.Slice((*byte)(e.ptr[0]), int(e.count))
-	defer func() { // also when next panics
-		a.mu.Lock()
-		a.reading = false
-		a.size += len(p)
-		a.more = more
-		a.result = Errno(e.result)
-		a.mu.Unlock()
-		select {
-		case a.moved <- struct{}{}:
-		default: // whoever waits will look
-		}
-		if r := recover(); r != nil {
-			logPanic(e.kind, r)
-			go a.conn.Close()
-			return
-		}
-		a.read()
-	}()
-	if e.result != 0 {
-		p = nil
+	n, more, result := int(e.count), 0, Errno(e.result)
+	if result != 0 {
+		n = 0
+	} else if m, ok := a.ask(unsafe.Slice((*byte)(e.ptr[0]), n)); ok {
+		more = m
 	} else {
-		more = a.next(p)
+		n, result = 0, ErrConnShut // nobody knows where the stream ends
+		go a.conn.Close()
 	}
+	a.mu.Lock()
+	a.reading = false
+	a.size += n
+	a.more = more
+	a.result = result
+	a.mu.Unlock()
+	select {
+	case a.moved <- struct{}{}:
+	default: // whoever waits will look
+	}
+	a.read()
+}
+
+// ask calls next. ok is false if that has panicked.
+func (a *aheadSide) ask(p []byte) (more int, ok bool) {
+	defer func() {
+		if r := recover(); r != nil {
+			logPanic(C.NNGO_AHEAD, r)
+		}
+	}()
+	return a.next(p), true
 }
 
 // take copies what has arrived to p. over means that there is no more to come: reading ahead

@@ -94,6 +94,9 @@ func (s *readSide) read(c *Conn, p []byte) (int, error) {
 			n, over, result := s.ahead.take(p)
 			switch {
 			case n > 0:
+				if !s.ahead.active() {
+					s.endAhead() // nobody may read again for long
+				}
 				return n, nil
 			case over && result != 0:
 				s.err = s.failed(c, "read", result)
