@@ -89,7 +89,7 @@ func (a *adapter) serve(ctx context.Context, conn *nng.Conn, creq *nng.Request) 
 	if len(ahead) == 0 && w.reusable() {
 		return res, nil
 	}
-	w.linger(w.bodyLeft() || w.surprise)
+	w.linger(w.mayHaveUnread())
 	return res, nng.ErrAbortHandler
 }
 

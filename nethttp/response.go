@@ -450,7 +450,7 @@ func (w *response) finish(whole bool) *nng.Response {
 		_ = w.finalTrailers().Write(w.out)
 		_, _ = w.out.WriteString("\r\n")
 	}
-	w.gather = whole && !w.wrote && !w.bodyLeft()
+	w.gather = whole && !w.wrote && !w.mayHaveUnread() // before linger, it is to be out
 	_ = w.out.Flush()
 	if w.body != nil && !w.closing {
 		w.body.discard()
@@ -492,6 +492,10 @@ func (w *response) reusable() bool {
 
 // bodyLeft reports whether a part of the request's body has not been read.
 func (w *response) bodyLeft() bool { return w.body != nil && !w.body.atEOF() }
+
+// mayHaveUnread reports whether the client may have sent what nobody has read, though the
+// connection ends.
+func (w *response) mayHaveUnread() bool { return w.surprise || w.bodyLeft() }
 
 // lingerTime is how long a connection is read on behind a reply when the client may have
 // sent what nobody has read. Closing it at once would make the client's system throw the reply
