@@ -102,6 +102,7 @@ func TestServerSecondCloseReturns(t *testing.T) {
 // connection that is ours.
 func TestHijackWhileTheHandlerReturns(t *testing.T) {
 	var wg sync.WaitGroup
+	wg.Add(1) // ours: what a handler adds is then never the first
 	srv := newServer(t, newHandler(t, "/", func(ctx context.Context, c *nng.Conn, r *nng.Request) (*nng.Response, error) {
 		go c.Hijack() // so that both orders of the next two come about
 		wg.Go(func() {
@@ -123,6 +124,7 @@ func TestHijackWhileTheHandlerReturns(t *testing.T) {
 		assert.NoError(t, err, "neither side has closed the connection")
 		c.Close()
 	}
+	wg.Done()
 	wg.Wait()
 }
 
