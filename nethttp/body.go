@@ -135,11 +135,15 @@ func (b *body) left() int64 {
 
 // readTrailer reads the trailer section of a chunked body, with the empty line.
 func (b *body) readTrailer() error {
+	section, err := b.peekTrailer()
+	if err != nil {
+		return err
+	}
+	if section[0] == '\n' { // chunkSource has expected two bytes, so one may be the next request's
+		return errBareEnd
+	}
 	fields, err := textproto.NewReader(b.buf).ReadMIMEHeader()
 	if err != nil {
-		if err == io.EOF {
-			err = io.ErrUnexpectedEOF
-		}
 		return err
 	}
 	if b.buf.Buffered() > 0 { // cannot be; the next request would miss these bytes
@@ -152,6 +156,25 @@ func (b *body) readTrailer() error {
 		b.w.req.Trailer[name] = values
 	}
 	return nil
+}
+
+var errBareEnd = errors.New("nethttp: a bare line feed ends the chunked body, in place of CR LF")
+
+// peekTrailer waits for all that chunkSource takes for the trailer section.
+func (b *body) peekTrailer() ([]byte, error) {
+	for {
+		section, err := b.buf.Peek(b.buf.Buffered() + 1)
+		switch {
+		case err == io.EOF && b.chunks.done():
+			return section, nil
+		case err == io.EOF:
+			return nil, io.ErrUnexpectedEOF
+		case err == bufio.ErrBufferFull:
+			return nil, errLongTrailer
+		case err != nil:
+			return nil, err
+		}
+	}
 }
 
 // Close implements io.Closer: it reads what is left, up to 256 KiB.

@@ -55,7 +55,7 @@ var errLongTrailer = errors.New("nethttp: the trailer section is too long")
 
 func (s *chunkSource) Read(p []byte) (n int, err error) {
 	switch {
-	case s.taken == s.total.Load() && s.state == chunkDone:
+	case s.done():
 		return 0, io.EOF
 	case s.taken == s.total.Load():
 		return 0, errLongTrailer
@@ -72,6 +72,9 @@ func (s *chunkSource) Read(p []byte) (n int, err error) {
 	s.taken += int64(n)
 	return n, err
 }
+
+// done says whether Read has passed on all of the body.
+func (s *chunkSource) done() bool { return s.taken == s.total.Load() && s.state == chunkDone }
 
 // next follows what has arrived, and returns how many bytes the body has behind that, at the
 // least.

@@ -574,6 +574,24 @@ func TestUploadsBehindOneAnother(t *testing.T) {
 	c.alive()
 }
 
+// TestBareEndOfALongBody: chunks end with 0, CR LF, CR LF. One byte behind a shorter end may
+// have been taken from the next request, so its handler must not be told that all is well.
+func TestBareEndOfALongBody(t *testing.T) {
+	addr := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, err := io.CopyBuffer(io.Discard, struct{ io.Reader }{r.Body}, make([]byte, 512))
+		fmt.Fprint(w, err)
+	}))
+	for n := 40<<10 - 16; n < 40<<10; n++ { // in each place of the buffer
+		c := dial(t, addr)
+		c.send(fmt.Sprintf("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\nGET / HTTP/1.1\r\nHost: x\r\n\r\n",
+			n, strings.Repeat("a", n)))
+		res, body := c.answer("POST")
+		assert.Contains(t, body, "bare line feed", n)
+		assert.True(t, res.Close, n)
+		c.ended()
+	}
+}
+
 // TestReadAndWrite: a handler reads and writes at once, from two goroutines.
 func TestReadAndWrite(t *testing.T) {
 	const size = 4 << 20
