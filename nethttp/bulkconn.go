@@ -8,7 +8,8 @@ import (
 
 // A bulkConn is a connection whose bytes are for net/http, which reads a long body in pieces
 // of a few KiB. Each piece would cost the way through nng's threads and back, so nng reads
-// ahead while much arrives.
+// ahead while much arrives. It stops when a read has not got all it could take: what comes
+// next may be long in coming, and the buffer is large.
 type bulkConn struct {
 	*nng.Conn
 	full  atomic.Bool // the last Read was
@@ -17,8 +18,7 @@ type bulkConn struct {
 
 const (
 	bulkPiece = 1 << 10   // a Read that is full and brings so much makes nng read ahead,
-	bulkLeast = 64 << 10  // until a read of nng's brings less than this
-	bulkMost  = 256 << 10 // out of this
+	bulkRead  = 256 << 10 // so much at a time
 )
 
 func (c *bulkConn) Read(p []byte) (int, error) {
@@ -31,9 +31,9 @@ func (c *bulkConn) Read(p []byte) (int, error) {
 }
 
 func (c *bulkConn) next(p []byte) int {
-	if p != nil && len(p) < bulkLeast {
+	if p != nil && len(p) < bulkRead {
 		c.ahead.Store(false)
 		return 0
 	}
-	return bulkMost
+	return bulkRead
 }
