@@ -162,19 +162,19 @@ var errBareEnd = errors.New("nethttp: a bare line feed ends the chunked body, in
 
 // peekTrailer waits for all that chunkSource takes for the trailer section.
 func (b *body) peekTrailer() ([]byte, error) {
-	for {
-		section, err := b.buf.Peek(b.buf.Buffered() + 1)
-		switch {
-		case err == io.EOF && b.chunks.done():
-			return section, nil
-		case err == io.EOF:
+	for !b.chunks.done() {
+		_, err := b.buf.Peek(b.buf.Buffered() + 1)
+		switch err {
+		case nil:
+		case io.EOF:
 			return nil, io.ErrUnexpectedEOF
-		case err == bufio.ErrBufferFull:
+		case bufio.ErrBufferFull:
 			return nil, errLongTrailer
-		case err != nil:
+		default:
 			return nil, err
 		}
 	}
+	return b.buf.Peek(b.buf.Buffered())
 }
 
 // Close implements io.Closer: it reads what is left, up to 256 KiB.

@@ -479,6 +479,7 @@ var chunks = []difference{
 	{name: "trailer declares itself", request: chunked("0\r\n\r\n", "Trailer: Trailer")},
 	{name: "trailer declares nothing", request: chunked("0\r\n\r\n", "Trailer: ,")},
 	{name: "trailer of 3000 bytes", request: chunked("0\r\nX-T: " + strings.Repeat("a", 3000) + "\r\n\r\n")},
+	{name: "trailer section of 4096 bytes", request: chunked("0\r\nX-T: " + strings.Repeat("a", 4096-9) + "\r\n\r\n")},
 	{name: "trailer of 6000 bytes", request: chunked("0\r\nX-T: " + strings.Repeat("a", 6000) + "\r\n\r\n")},
 	{name: "trailers of 5000 bytes", request: chunked("0\r\n" + strings.Repeat("X-T: "+strings.Repeat("a", 90)+"\r\n", 50) + "\r\n")},
 	{name: "trailers of 20 KB", request: chunked("0\r\n" + strings.Repeat("X-T: "+strings.Repeat("a", 90)+"\r\n", 200) + "\r\n")},
