@@ -147,7 +147,10 @@ func TestMetrics(t *testing.T) {
 	w := dialWS(t, s)
 	w.send(ws.NewTextFrame([]byte("hello")))
 	w.expect(ws.OpText, "hello")
-	eventually(t, "all are counted", func() bool { return s.metrics.requests() == 3 })
+	// A message is counted after its echo is written, so the client can have it first.
+	eventually(t, "all are counted", func() bool {
+		return s.metrics.requests() == 3 && s.metrics.messages.Load() == 1
+	})
 	res, body := do(t, "GET", s.url+"/metrics", "")
 	require.Equal(t, "text/plain; version=0.0.4; charset=utf-8", res.Header.Get("Content-Type"))
 	for _, want := range []string{
