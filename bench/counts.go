@@ -212,7 +212,7 @@ var instructions = regexp.MustCompile(`I +refs: +([0-9,]+)`)
 func countInstructions(ctx context.Context, b *bench) ([]count, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
-	servers := []contender{cHandler, inline, handler, nethttp, std}
+	servers := []contender{cHandler, handler, nethttp, std}
 	few, many := 200, 1200
 	if b.short {
 		servers, few, many = []contender{cHandler, nethttp}, 10, 30

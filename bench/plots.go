@@ -59,7 +59,7 @@ func plotThroughput(outcomes []outcome, file string) error {
 		label string
 		contender
 	}{
-		{"C handler", cHandler}, {"nng, inline", inline}, {"nng", handler}, {"nethttp", nethttp},
+		{"C handler", cHandler}, {"nng", handler}, {"nethttp", nethttp},
 		{"nethttp.Listen", listener}, {"net/http", std}, {"fasthttp", fast},
 	}
 	conns := []int{1, 16, 64}

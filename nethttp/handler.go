@@ -24,7 +24,7 @@ import (
 //
 // Errors: those of nng.NewHandler.
 func Handler(h http.Handler) (*nng.Handler, error) {
-	return everything.handler(newAdapter(h, nil).serve, false)
+	return everything.handler(newAdapter(h, nil).serve)
 }
 
 // An adapter serves requests of nng with an http.Handler.

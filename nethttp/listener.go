@@ -78,7 +78,7 @@ func listenOn(srv *nng.Server, pattern string) (*listener, error) {
 		return nil, err
 	}
 	l := &listener{srv: srv, conns: make(chan net.Conn, backlog), closing: make(chan struct{})}
-	if l.handler, err = p.handler(l.take, false); err != nil {
+	if l.handler, err = p.handler(l.take); err != nil {
 		return nil, err
 	}
 	if err = srv.AddHandler(l.handler); err != nil {

@@ -42,7 +42,7 @@ func parsePattern(s string) (pattern, error) {
 }
 
 // handler makes the nng handler for the pattern. It reads bodies itself.
-func (p pattern) handler(fn nng.HandlerFunc, inline bool) (*nng.Handler, error) {
+func (p pattern) handler(fn nng.HandlerFunc) (*nng.Handler, error) {
 	h, err := nng.NewHandler(p.path, fn)
 	if err != nil {
 		return nil, err
@@ -50,9 +50,6 @@ func (p pattern) handler(fn nng.HandlerFunc, inline bool) (*nng.Handler, error) 
 	err = errors.Join(h.CollectBody(false, 0), h.SetMethod(p.method), h.SetHost(p.host))
 	if p.tree {
 		err = errors.Join(err, h.SetTree())
-	}
-	if !inline {
-		err = errors.Join(err, h.SetGoroutine())
 	}
 	if err != nil {
 		return nil, errors.Join(err, h.Close())

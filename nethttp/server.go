@@ -34,11 +34,6 @@ type Server struct {
 	// been started; nil leaves those what they have.
 	TLS *nng.TLSConfig
 
-	// Inline lets handlers that have been quick run on nng's threads, which saves the
-	// hand-over to a goroutine: half the time of a small request. Two things that Go code may
-	// do elsewhere end the process there; see nng.HandlerFunc.
-	Inline bool
-
 	// MaxInFlight bounds the requests that are being served; others get 503 and
 	// Retry-After. Hijacked connections do not count. 0 means no bound.
 	MaxInFlight int
@@ -161,7 +156,7 @@ func (s *Server) Start(srv *nng.Server) (err error) {
 		}
 	}()
 	for _, r := range append(s.patterns[:len(s.patterns):len(s.patterns)], route{everything, h}) {
-		nh, err := r.pattern.handler(newAdapter(r.handler, s).serve, s.Inline)
+		nh, err := r.pattern.handler(newAdapter(r.handler, s).serve)
 		if err != nil {
 			return err
 		}

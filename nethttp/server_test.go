@@ -1,17 +1,14 @@
 package nethttp_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
 	"maps"
 	"net"
 	"net/http"
-	"runtime/debug"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -430,22 +427,4 @@ func TestServerShutdownLeavesHijackedAlone(t *testing.T) {
 	_, err = io.ReadFull(c, got)
 	require.NoError(t, err)
 	assert.Equal(t, "still here", string(got))
-}
-
-// Handlers get goroutines, in which they may do anything, unless Inline is set.
-func TestInline(t *testing.T) {
-	for _, inline := range []bool{false, true} {
-		var onThread atomic.Int64
-		addr, _ := serveWith(t, &nethttp.Server{Inline: inline, Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
-			if bytes.Contains(debug.Stack(), []byte("(*runner).serve")) {
-				onThread.Add(1)
-			}
-		})})
-		p := dial(t, addr)
-		// On a busy machine it takes a while until a handler is seen to be quick.
-		for i := 0; i < 200 || inline && onThread.Load() == 0; i++ {
-			p.alive()
-		}
-		assert.Equal(t, inline, onThread.Load() > 0)
-	}
 }

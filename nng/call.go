@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
-	"sync/atomic"
-	"time"
 
 	"github.com/gonng/nnghttp/internal/lazycontext"
 )
@@ -35,13 +33,7 @@ import "C"
 // reply has been written the connection is closed instead. ErrAbortHandler, as
 // error or panic, closes the connection without a word.
 //
-// The function runs in a goroutine of its own; if it has been quick for the path of the
-// request lately, on one of nng's threads, as C's handlers do, to save the hand-over.
-// Requests that have a body which is not collected, or ask for another protocol, always get
-// a goroutine. On nng's thread the function may block, panic and end its goroutine as
-// elsewhere. Two things Go does not allow there and ends the process for: runtime.LockOSThread
-// without UnlockOSThread, and calling next of an iter.Pull that was made elsewhere. A function
-// that does such a thing needs Handler.SetGoroutine.
+// The function runs in a goroutine of its own, and may block, panic and end its goroutine.
 type HandlerFunc func(ctx context.Context, conn *Conn, req *Request) (*Response, error)
 
 // ErrAbortHandler makes the server drop the connection, silently, when a handler
@@ -53,17 +45,13 @@ type call struct {
 	handler *Handler
 	server  *cServer
 	aio     *C.nng_aio
-	credit  *int32 // of its pace
-	late    bool   // the connection was hijacked, and nng is told when the handler returns
 
-	onThread bool // the handler runs on nng's thread
-	ctx      lazycontext.Context
-	conn     Conn
-	req      Request
+	ctx  lazycontext.Context
+	conn Conn
+	req  Request
 }
 
-// dispatch is called when a request has come. It must not block, but for a handler that
-// runs on nng's thread.
+// dispatch is called when a request has come. It must not block.
 func (ch *cHandler) dispatch(e *C.nngo_event) {
 	h, s, aio, refused := ch.h, ch.server.Load(), (*C.nng_aio)(e.ptr[0]), e.result
 	if !s.enter() {
@@ -73,33 +61,21 @@ func (ch *cHandler) dispatch(e *C.nngo_event) {
 		C.nngo_call_error(s.n, aio, C.uint16_t(refused))
 		return
 	}
-	c := &call{handler: h, server: s, aio: aio, credit: &credits()[e.count]}
+	c := &call{handler: h, server: s, aio: aio}
 	c.ctx.SetParent(s.ctx)
 	c.conn.c, c.conn.secure, c.conn.call, c.conn.req = (*C.nng_http_conn)(e.ptr[2]), s.secure, c, &c.req
 	c.req.message = message{req: (*C.nng_http_req)(e.ptr[1]), kind: "request", borrowed: true, conn: c.conn.c}
-	runJob(e.thread, c)
+	goJob(c)
 }
 
 // run calls the handler's function and tells nng the outcome, exactly once.
-func (c *call) run(onThread bool) {
-	start := time.Now()
-	c.onThread = onThread
+func (c *call) run() {
 	var res *Response
 	err := errGoexit
 	defer func() { // also when the function ends its goroutine
-		if err == errGoexit {
-			atomic.StoreInt32(c.credit, noCredit)
-		} else {
-			account(c.credit, time.Since(start))
-		}
 		c.ctx.Cancel()
 		hijacked, usable, t := c.conn.reclaim()
-		if onThread && t != nil {
-			// The end waits for what the client has not read yet.
-			go c.end(res, err, hijacked, usable, t)
-		} else {
-			c.end(res, err, hijacked, usable, t)
-		}
+		c.end(res, err, hijacked, usable, t)
 	}()
 	res, err = c.serve(&c.ctx)
 }
@@ -109,9 +85,6 @@ var errGoexit = errors.New("the handler has ended its goroutine")
 // end tells nng the outcome, after Conn.reclaim.
 func (c *call) end(res *Response, err error, hijacked, usable bool, t *traffic) {
 	if hijacked {
-		if c.late {
-			C.nngo_call_end(c.server.n, c.aio, 0)
-		}
 		if res != nil {
 			res.Close()
 			err = errors.Join(err, errors.New("a response was returned for a hijacked connection"))

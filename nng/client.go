@@ -150,7 +150,7 @@ func (c *Client) Connect(ctx context.Context) (*Conn, error) {
 		c.giveBack(cc, 0)
 		return nil, &OpError{Op: "connect", URL: c.url, Err: rv}
 	}
-	C.nng_http_client_connect(cc.c, o.c.aio)
+	o.started(C.nngo_client_connect(cc.c, o.c))
 	result, ok := o.wait(ctx, c.closing)
 	end := func() *C.nng_http_conn {
 		conn := (*C.nng_http_conn)(o.output)
@@ -202,7 +202,7 @@ func (c *Client) Transact(ctx context.Context, req *Request, res *Response) erro
 		c.giveBack(cc, 0)
 		return err
 	}
-	C.nng_http_client_transact(cc.c, req.req, res.res, t.op.c.aio)
+	t.op.started(C.nngo_client_transact(cc.c, req.req, res.res, t.op.c))
 	return t.wait(ctx, c.closing)
 }
 

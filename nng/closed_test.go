@@ -191,8 +191,6 @@ func handlerSuite(t *testing.T) closedSuite[*nng.Handler] {
 		refused: map[string]func(*nng.Handler) error{
 			"CollectBody":      func(h *nng.Handler) error { return h.CollectBody(true, 10) },
 			"SetHost":          func(h *nng.Handler) error { return h.SetHost("host") },
-			"SetGoroutine":     func(h *nng.Handler) error { return h.SetGoroutine() },
-			"SetInline":        func(h *nng.Handler) error { return h.SetInline() },
 			"SetMethod":        func(h *nng.Handler) error { return h.SetMethod("POST") },
 			"SetTree":          func(h *nng.Handler) error { return h.SetTree() },
 			"SetTreeExclusive": func(h *nng.Handler) error { return h.SetTreeExclusive() },

@@ -40,10 +40,6 @@ type Conn struct {
 	closed  atomic.Bool
 	secure  bool // over TLS
 
-	// onThread is set while a function of OnData runs on nng's thread, which a peer that does
-	// not read must not keep: Write takes more.
-	onThread atomic.Bool
-
 	callMu        sync.Mutex // guards who owns the connection, that closed is set, traffic is made
 	call          *call      // the handler call that owns the connection, nil once hijacked
 	tracked       bool       // the server knows that a handler uses it
@@ -214,7 +210,7 @@ func (c *Conn) SetWriteDeadline(t time.Time) error {
 // closes the connection. The request given to the handler lives until then too.
 // Deadlines may be set. Bytes that nng had read behind the head come out of the
 // first Read. The handler returns nil, nil, whenever it likes: Server.Stop does not wait
-// for it any more, unless it runs on nng's thread (see HandlerFunc).
+// for it any more.
 //
 // Errors: ErrState when the connection is hijacked already or was not given to a
 // handler, ErrClosed when the handler has returned or the connection is closed.
@@ -238,13 +234,6 @@ func (c *Conn) Hijack() error {
 	call.ctx.Detach()
 	c.req.adopt()
 	live.conns.Add(1)
-	if call.onThread {
-		// nng would wait for this very thread. It may take long to come back, so the next
-		// of its kind get goroutines.
-		call.late = true
-		atomic.StoreInt32(call.credit, longCredit)
-		return nil
-	}
 	// For the server the call is over, so that Stop does not wait for what may last as
 	// long as the connection.
 	C.nngo_call_end(call.server.n, call.aio, 0)
@@ -400,8 +389,7 @@ func (t *traffic) free() {
 
 // Read reads up to len(p) bytes (nng_http_conn_read). It never reads more from C
 // than len(p), so Read may be mixed with ReadReq and ReadRes. At the end of the
-// stream it returns io.EOF. Each call that finds nothing waits for nng's threads and its
-// own; see ReadAhead for long streams.
+// stream it returns io.EOF.
 //
 // Errors: *OpError with os.ErrDeadlineExceeded, net.ErrClosed, ErrConnReset, and
 // over TLS ErrPeerAuth and ErrCrypto (an untouched libnng with mbedTLS 2 says ErrCrypto
@@ -442,7 +430,7 @@ func (c *Conn) ReadAll(ctx context.Context, p []byte) error {
 		if err := s.buf.reserve(len(p)); err != 0 {
 			return &OpError{Op: "read all", Err: err}
 		}
-		C.nngo_conn_read_all(c.c, s.op.c, s.buf.ptr(), C.size_t(len(p)))
+		s.op.started(C.nngo_conn_read(c.c, s.op.c, s.buf.ptr(), C.size_t(len(p)), true))
 		return nil
 	}, func(s *readSide) { copy(p, s.buf.mem) })
 }
@@ -472,8 +460,8 @@ func (c *Conn) ReadReq(ctx context.Context, req *Request) error {
 	if req == nil {
 		return refuse("read req", "", ErrInvalid, "the request is nil")
 	}
-	return c.readHead(ctx, "read req", &req.message, req.Reset, func(aio *C.nng_aio) {
-		C.nng_http_conn_read_req(c.c, req.req, aio)
+	return c.readHead(ctx, "read req", &req.message, req.Reset, func(o *op) {
+		o.started(C.nngo_conn_read_req(c.c, req.req, o.c))
 	})
 }
 
@@ -483,12 +471,12 @@ func (c *Conn) ReadRes(ctx context.Context, res *Response) error {
 	if res == nil {
 		return refuse("read res", "", ErrInvalid, "the response is nil")
 	}
-	return c.readHead(ctx, "read res", &res.message, res.Reset, func(aio *C.nng_aio) {
-		C.nng_http_conn_read_res(c.c, res.res, aio)
+	return c.readHead(ctx, "read res", &res.message, res.Reset, func(o *op) {
+		o.started(C.nngo_conn_read_res(c.c, res.res, o.c))
 	})
 }
 
-func (c *Conn) readHead(ctx context.Context, op string, m *message, reset func() error, start func(*C.nng_aio)) error {
+func (c *Conn) readHead(ctx context.Context, op string, m *message, reset func() error, start func(*op)) error {
 	return c.readOp(ctx, op, func(s *readSide) error {
 		if err := reset(); err != nil {
 			return err
@@ -497,7 +485,7 @@ func (c *Conn) readHead(ctx context.Context, op string, m *message, reset func()
 			return err
 		}
 		s.after = func() { m.release(false) }
-		start(s.op.c.aio)
+		start(s.op)
 		return nil
 	}, nil)
 }
@@ -507,8 +495,8 @@ func (c *Conn) WriteReq(ctx context.Context, req *Request) error {
 	if req == nil {
 		return refuse("write req", "", ErrInvalid, "the request is nil")
 	}
-	return c.writeMessage(ctx, "write req", &req.message, req.sendable, func(aio *C.nng_aio) {
-		C.nng_http_conn_write_req(c.c, req.req, aio)
+	return c.writeMessage(ctx, "write req", &req.message, req.sendable, func(w *C.nngo_writer) {
+		C.nngo_writer_req(w, req.req)
 	})
 }
 
@@ -518,12 +506,12 @@ func (c *Conn) WriteRes(ctx context.Context, res *Response) error {
 	if res == nil {
 		return refuse("write res", "", ErrInvalid, "the response is nil")
 	}
-	return c.writeMessage(ctx, "write res", &res.message, nil, func(aio *C.nng_aio) {
-		C.nng_http_conn_write_res(c.c, res.res, aio)
+	return c.writeMessage(ctx, "write res", &res.message, nil, func(w *C.nngo_writer) {
+		C.nngo_writer_res(w, res.res)
 	})
 }
 
-func (c *Conn) writeMessage(ctx context.Context, op string, m *message, sendable func(string) error, start func(*C.nng_aio)) error {
+func (c *Conn) writeMessage(ctx context.Context, op string, m *message, sendable func(string) error, start func(*C.nngo_writer)) error {
 	_, err := c.writeOp(ctx, op, func(s *writeSide) error {
 		if err := m.acquire(op); err != nil {
 			return err
@@ -537,8 +525,7 @@ func (c *Conn) writeMessage(ctx context.Context, op string, m *message, sendable
 		s.mu.Lock()
 		s.after = func() { m.release(true) }
 		s.mu.Unlock()
-		C.nngo_writer_begin(s.c)
-		start(s.c.aio)
+		start(s.c)
 		return nil
 	})
 	return err
@@ -573,7 +560,7 @@ func (c *Conn) Transact(ctx context.Context, req *Request, res *Response) error 
 		return err
 	}
 	c.inUse()
-	C.nng_http_conn_transact(c.c, req.req, res.res, t.op.c.aio)
+	t.op.started(C.nngo_conn_transact(c.c, req.req, res.res, t.op.c))
 	err = t.wait(ctx, c.io().closing)
 	if errors.Is(err, ErrClosed) && !c.closed.Load() {
 		err = &OpError{Op: "transact", Err: ErrConnShut}

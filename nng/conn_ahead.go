@@ -10,18 +10,17 @@ import (
 import "C"
 
 // ReadAhead has C read before Read asks for it, so that Read finds bytes where it would have
-// had to wait for them (nng_http_conn_read, from the callback of the read before). It is for
-// long bodies, and other streams whose end can be told from what has arrived: every read costs
-// the way through nng's threads, and waking whoever waits.
+// had to wait for them (nng_http_conn_read, as soon as the read before has ended). It is for
+// long bodies, and other streams whose end can be told from what has arrived.
 //
 // next is called with the bytes of each read, in their order, before Read returns them, and
 // answers how many may be read behind these at the most. The first call is made by ReadAhead,
 // with nil. When it answers 0 or less, reading ahead ends, and when its bytes have been taken
 // Read reads as ever. At most 1 MiB is read ahead.
 //
-// next is called on nng's own threads, never twice at a time. p is lent until it returns. It
-// must not block, nor use the connection, nor end its goroutine. If it panics, the panic is
-// logged and the connection is closed.
+// next is called where nng's events are taken, never twice at a time. p is lent until it
+// returns. It must not block, which would hold all connections up, nor use the connection, nor
+// end its goroutine. If it panics, the panic is logged and the connection is closed.
 //
 // Until reading ahead has ended, ReadReq, ReadRes, ReadAll, Transact and OnData answer
 // ErrState. A connection on which it goes on is closed when its handler returns.
@@ -61,7 +60,6 @@ func (c *Conn) ReadAhead(next func(p []byte) int) error {
 	if e := holdPump(); e != 0 {
 		return &OpError{Op: op, Err: e}
 	}
-	credits() // so that C knows how many threads there are
 	a.handle = aheadSides.add(a)
 	if rv := C.nngo_reader_alloc(&a.c, c.c, C.NNGO_AHEAD, C.uintptr_t(a.handle), maxAhead); rv != 0 {
 		aheadSides.remove(a.handle)

@@ -12,17 +12,14 @@ import (
 // #include "http_cgo.h"
 import "C"
 
-// OnData has fn called with whatever arrives on the connection, in place of Read: on nng's
-// own thread, as C's callbacks are, which saves the waking of a goroutine. It is for protocols
-// that answer at once, and for very many connections; where fn has to wait, Read in a
-// goroutine is the better way.
+// OnData has fn called with whatever arrives on the connection, in place of Read
+// (nng_http_conn_read, again and again). It is for very many connections, which need no
+// goroutine while nothing arrives, and for those who like C's callbacks.
 //
-// fn is never called twice at a time. p is lent until it returns; the next bytes are read
-// then, and not before a peer that reads slowly has taken what fn has written. The last call
-// has an error, that of Read, and no bytes. fn may call Write and Close; after Close it is not
-// called any more. It should not block: nng has two
-// such threads per CPU, 16 at most. (One of them is always left; the calls for which there is
-// no room come from goroutines.) A panic closes the connection and is logged.
+// fn is called in a goroutine, never twice at a time. p is lent until it returns; only then
+// more is read. The last call has an error, that of Read, and no bytes. fn may block, call
+// Write and Close; after Close it is not called any more. A panic closes the connection and is
+// logged.
 //
 // The connection must be the caller's: hijacked, or made by a client. Read and all other
 // operations that read answer ErrState from then on; deadlines for reading mean nothing.
@@ -55,7 +52,6 @@ func (c *Conn) OnData(fn func(p []byte, err error)) error {
 	if e := holdPump(); e != 0 {
 		return &OpError{Op: op, Err: e}
 	}
-	credits() // so that C knows how many threads there are
 	d := &dataSide{conn: c, fn: fn}
 	d.handle = dataSides.add(d)
 	if rv := C.nngo_reader_alloc(&d.c, c.c, C.NNGO_DATA, C.uintptr_t(d.handle), dataRead); rv != 0 {
@@ -93,12 +89,11 @@ var dataSides registry[*dataSide]
 func (d *dataSide) arrived(e *C.nngo_event) {
 	d.result = Errno(e.result)
 	d.bytes = unsafe.Slice((*byte)(e.ptr[0]), int(e.count))
-	runJob(e.thread, d)
+	goJob(d)
 }
 
-// run tells the function, and reads on. On nng's thread Write takes more, because a
-// peer that does not read must not keep the thread; then nothing is read until it does.
-func (d *dataSide) run(onThread bool) {
+// run tells the function, and reads on.
+func (d *dataSide) run() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.ended || d.conn.closed.Load() {
@@ -106,22 +101,16 @@ func (d *dataSide) run(onThread bool) {
 	}
 	finished := false
 	defer func() { // also when the function panics or ends its goroutine
-		d.conn.onThread.Store(false)
 		if p := recover(); p != nil {
 			slog.Error("nng: panic in a function for OnData", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 		}
-		switch {
-		case !finished:
+		if !finished {
 			d.ended = true
 			go d.conn.Close()
-		case d.ended || d.conn.closed.Load():
-		case onThread && d.conn.io().wr.full():
-			go d.resume()
-		default:
+		} else if !d.ended && !d.conn.closed.Load() {
 			C.nngo_reader_next(d.c, 0, dataRead)
 		}
 	}()
-	d.conn.onThread.Store(onThread)
 	if d.result != 0 {
 		d.ended = true
 		d.fn(nil, d.conn.io().rd.failed(d.conn, "on data", d.result))
@@ -129,16 +118,6 @@ func (d *dataSide) run(onThread bool) {
 		d.fn(d.bytes, nil)
 	}
 	finished = true
-}
-
-// resume reads on when what is queued has been sent, or cannot be.
-func (d *dataSide) resume() {
-	_ = d.conn.Flush(context.Background())
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if !d.ended && !d.conn.closed.Load() {
-		C.nngo_reader_next(d.c, 0, dataRead)
-	}
 }
 
 // stop ends the reading, and returns when the function is not running any more.

@@ -115,7 +115,7 @@ func (s *readSide) read(c *Conn, p []byte) (int, error) {
 				return 0, &OpError{Op: "read", Err: err}
 			}
 			s.busy = true
-			C.nngo_conn_read(c.c, s.op.c, s.buf.ptr(), C.size_t(n))
+			s.op.started(C.nngo_conn_read(c.c, s.op.c, s.buf.ptr(), C.size_t(n), false))
 		}
 		var done <-chan struct{}
 		if s.ahead == nil {

@@ -144,14 +144,19 @@ func TestConnQueueFollowsThePeer(t *testing.T) {
 	assert.Equal(t, 256<<10, nng.MaxQueued(conn), "nobody knows yet how fast the peer is")
 	for deadline := time.Now().Add(10 * time.Second); nng.MaxQueued(conn) < 1<<20; {
 		require.True(t, time.Now().Before(deadline), "the queue of a fast peer does not grow")
-		require.NoError(t, write(time.Time{}))
-		// More than goes into one write of C, so that a large one follows.
-		for range 16 {
+		// The peer reads at the same time. Now and then the kernel has no room, more gathers
+		// than goes into one write of C, and a large one follows.
+		const blocks = 256
+		taken, size := make(chan error, 1), int64(written-read+blocks*len(block))
+		go func() {
+			_, err := io.CopyN(io.Discard, client, size)
+			taken <- err
+		}()
+		for range blocks {
 			require.NoError(t, write(time.Time{}))
 		}
-		for read < written {
-			take()
-		}
+		require.NoError(t, <-taken)
+		read = written
 	}
 
 	// What is in flight when the peer stops reading may be too little to count, so it stops again.

@@ -81,13 +81,6 @@ func (s *writeSide) writes() uint64 {
 	return uint64(C.nngo_writer_look(s.c, false).writes)
 }
 
-// full reports whether more is queued than should be, which happens on nng's threads.
-func (s *writeSide) full() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.c != nil && bool(C.nngo_writer_look(s.c, false).full)
-}
-
 // ready makes the writer at the first use. The turn is held.
 func (s *writeSide) ready(c *Conn, op string) error {
 	if s.c != nil {
@@ -136,7 +129,7 @@ func (s *writeSide) write(c *Conn, p []byte) (n int, err error) {
 		if err := s.ready(c, "write"); err != nil {
 			return n, err
 		}
-		added := C.nngo_writer_add(s.c, unsafe.Pointer(&p[n:][0]), C.size_t(len(p)-n), C.bool(c.onThread.Load()))
+		added := C.nngo_writer_add(s.c, unsafe.Pointer(&p[n:][0]), C.size_t(len(p)-n))
 		if added.err != 0 {
 			return n, &OpError{Op: "write", Err: connErrno(Errno(added.err))}
 		}

@@ -21,7 +21,7 @@ import "C"
 // those that change one: ErrBusy (it is on a server), ErrClosed, and the same.
 type Handler struct {
 	fn    HandlerFunc // nil for nng's own handlers
-	alloc func(path string, flags C.uintptr_t) (*C.nng_http_handler, C.int)
+	alloc func(path string, data C.uintptr_t) (*C.nng_http_handler, C.int)
 
 	mu       sync.Mutex
 	path     string
@@ -29,8 +29,7 @@ type Handler struct {
 	server   *Server   // the server it is on
 	closed   bool
 	settings [settingKinds]func(*C.nng_http_handler) C.int
-	mode     C.uintptr_t // 0, C.NNGO_INLINE or C.NNGO_GOROUTINE
-	ownBody  bool        // the handler reads the body from the connection
+	ownBody  bool // the handler reads the body from the connection
 }
 
 // The settings of a handler, kept so that it can be made anew: C lets nobody change
@@ -89,16 +88,15 @@ func (h *Handler) build(op string) error {
 	if e := holdPump(); e != 0 {
 		return check(op, h.path, int(e))
 	}
-	credits()
 	c := &cHandler{h: h}
 	c.handle = handlers.add(c)
 	live.handlers.Add(1)
-	flags := C.uintptr_t(c.handle)<<C.NNGO_FLAG_BITS | h.mode
+	data := C.uintptr_t(c.handle) << 1
 	if !h.ownBody {
-		flags |= C.NNGO_COLLECT
+		data |= C.NNGO_COLLECT
 	}
 	var rv C.int
-	if c.c, rv = h.alloc(h.path, flags); rv != 0 {
+	if c.c, rv = h.alloc(h.path, data); rv != 0 {
 		c.forget()
 		return check(op, h.path, int(rv))
 	}
@@ -221,27 +219,6 @@ func (h *Handler) setTree(op string, apply func(*C.nng_http_handler) C.int) erro
 	}
 	h.mu.Unlock()
 	return h.set(op, settingTree, apply)
-}
-
-// SetInline makes the function run on nng's own thread from the first request on, also if it
-// has not been quick, and also for requests with bodies and upgrades. It should never block:
-// nng has two such threads per CPU, 16 at most, for all its work. At any moment all but one of
-// them may run handlers; requests beyond that get goroutines after all. For what a function
-// must not do there see HandlerFunc.
-func (h *Handler) SetInline() error { return h.setMode("handler set inline", C.NNGO_INLINE) }
-
-// SetGoroutine makes the function run in a goroutine of its own for each request, however
-// quick it is.
-func (h *Handler) SetGoroutine() error { return h.setMode("handler set goroutine", C.NNGO_GOROUTINE) }
-
-func (h *Handler) setMode(op string, mode C.uintptr_t) error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if err := h.changeable(op); err != nil {
-		return err
-	}
-	h.mode = mode
-	return h.rebuild(op)
 }
 
 // Path returns the path that the handler answers.

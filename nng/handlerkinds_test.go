@@ -466,7 +466,6 @@ func TestHandlerReuse(t *testing.T) {
 		"SetTree":          h.SetTree(),
 		"SetTreeExclusive": h.SetTreeExclusive(),
 		"CollectBody":      h.CollectBody(false, 0),
-		"SetInline":        h.SetInline(),
 		"Close":            h.Close(),
 		"added again":      one.AddHandler(h),
 		"added elsewhere":  two.AddHandler(h),
@@ -584,8 +583,7 @@ func TestHandlerOutcome(t *testing.T) {
 		newHandler(t, "/write", func(_ context.Context, conn *nng.Conn, _ *nng.Request) (*nng.Response, error) {
 			_, err := io.WriteString(conn, "HTTP/1.1 202 Accepted\r\nContent-Length: 2\r\n\r\nok")
 			return nil, err
-		}),
-		newHandler(t, "/inline", text("inline"), (*nng.Handler).SetInline))
+		}))
 	url := httpURL(t, srv)
 	for _, path := range []string{"/abort", "/abort-panic"} {
 		_, err := http.Get(url + path)
@@ -594,5 +592,4 @@ func TestHandlerOutcome(t *testing.T) {
 	got := ask(t, "GET", url+"/write", "")
 	assert.Equal(t, 202, got.StatusCode)
 	assert.Equal(t, "ok", got.body)
-	assert.Equal(t, "inline", get(t, url+"/inline"))
 }

@@ -29,10 +29,13 @@
 // # Threads
 //
 // Every method of every type may be called from several goroutines at once. Handlers
-// run in goroutines, or on nng's threads if they have been quick; see HandlerFunc. No
-// goroutine holds an operating system thread while it waits, but for those on nng's threads.
-// Each of these that has called a handler keeps a goroutine for it, parked in
-// (*runner).serve, for as long as the process lives: tell a check for leaks to ignore it.
+// run in goroutines. No goroutine holds an operating system thread while it waits.
+//
+// While there is something that can make events, one goroutine does the work of nng's poller
+// thread. On it, and in calls that start operations, run nng's callbacks, also those of C code
+// in the same process that uses libnng: as nng's manual says, they must not block
+// (nng_aio_alloc(3)). With libraries other than the one that this module builds, and on systems
+// without epoll, nng's own threads do all that.
 //
 // # Errors
 //

@@ -1,37 +1,34 @@
 // The callback contract.
 //
-// nng calls back on threads of its own (a pool of "nng:task" threads). There
-// are five callbacks. They do not call Go, which would cost a wait for a place to run
-// in, but note an event and wake Go only if that sleeps.
+// No callback calls Go, and none blocks. What Go has to know becomes an event, and Go is
+// woken only if it sleeps.
 //
-//   op_done     an aio of ours has completed. Thread: an nng task thread.
-//               Locks held by nng: none. The op stays owned by Go; it is not
-//               freed before this callback has returned (nng_aio_free waits). The event
-//               may be taken after that: Go finds its side by a number and, if that is
-//               gone, nothing. Errors travel as the aio's result.
+// They run on whatever thread runs the task of an aio. With our libnng (patch N3) that is
+// mostly one of Go's: nngo_events_take does what nng's poller thread would, and a call that
+// starts an operation, or ends one, runs what comes of it before it returns. Otherwise it is
+// one of nng's "nng:task" threads, which also get what is left over when tasks take long.
+// nng holds no locks, and the functions below none of ours, when tasks run.
 //
-//   handler_cb  a request has arrived. Thread: an nng task thread. Locks: none.
-//               req and conn are borrowed until one of the nngo_call functions
-//               is called (or owned by Go from nng_http_hijack on). Go must call
-//               one of them exactly once, from any thread; after that it touches
-//               neither the aio nor req nor conn. Errors travel as an HTTP
-//               response, or as the aio's result, upon which nng drops the
-//               connection. Handlers that asked for it (Handler.SetInline), or that have
-//               been quick lately, are called in Go from here, on nng's thread.
+//   op_done     an aio of ours has completed. The op stays owned by Go; it is not freed
+//               before this callback has returned (nng_aio_free waits). The event may be
+//               taken after that: Go finds its side by a number and, if that is gone,
+//               nothing. Errors travel as the aio's result.
 //
-//   reader_done a read for Conn.OnData or Conn.ReadAhead has ended. Thread: an nng task
-//               thread. Locks: none. Go is called from here, or by way of an event if that
-//               would leave nng no thread, and starts the next read. The bytes are lent:
-//               to OnData until then, to ReadAhead until its Read has taken them.
+//   handler_cb  a request has arrived. req and conn are borrowed until one of the
+//               nngo_call functions is called (or owned by Go from nng_http_hijack on). Go
+//               must call one of them exactly once, from any thread; after that it touches
+//               neither the aio nor req nor conn. Errors travel as an HTTP response, or as
+//               the aio's result, upon which nng drops the connection.
 //
-//   writer_done a write of an nngo_writer has ended. Thread: an nng task thread. Locks:
-//               none. It starts the next one, and is an event only if Go has asked.
+//   reader_done a read for Conn.OnData or Conn.ReadAhead has ended. Go starts the next
+//               one. The bytes are lent: to OnData until then, to ReadAhead until its
+//               Read has taken them.
 //
-//   reply_done  a response has been written. Thread: an nng task thread. Locks:
-//               none. It stays in C, but for the last one when a server drains,
-//               which is an event.
+//   writer_done a write of an nngo_writer has ended. It starts the next one, and is an
+//               event only if Go has asked.
 //
-// The exported Go functions recover from panics, so none unwinds through C.
+//   reply_done  a response has been written. It stays in C, but for the last one when a
+//               server drains, which is an event.
 
 #include "http_cgo.h"
 
@@ -53,8 +50,14 @@
 #endif
 #endif
 
-// Written in Go (callbacks.go).
-extern void nngoEvent(nngo_event *);
+// Patch N3: how Go does the work of nng's poller thread. Bound weakly they are NULL in other
+// libraries, and on systems without epoll.
+extern int  nni_plat_poll_take(int *) __attribute__((weak));
+extern void nni_plat_poll_give(void) __attribute__((weak));
+extern bool nni_plat_poll(void) __attribute__((weak));
+extern void nni_plat_poll_wake(void) __attribute__((weak));
+extern void nni_task_gather(void) __attribute__((weak));
+extern void nni_task_run(void) __attribute__((weak));
 
 // The events that Go has not taken yet. Two lists change places when it takes them.
 static struct {
@@ -65,12 +68,17 @@ static struct {
 	nngo_event     *taken;
 	size_t          taken_cap;
 	bool            asleep; // Go waits for the descriptor
+	bool            polls;  // Go does the poller's work; written while nothing else runs
 	int             wake[2];
 } events = { .mtx = PTHREAD_MUTEX_INITIALIZER };
 
 int
-nngo_events_init(int *fd)
+nngo_events_init(bool poll)
 {
+	events.polls = poll && (nni_plat_poll_take != NULL);
+	if (events.polls) {
+		return (0);
+	}
 #ifdef __linux__
 	events.wake[0] = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	events.wake[1] = events.wake[0];
@@ -86,8 +94,30 @@ nngo_events_init(int *fd)
 		(void) fcntl(events.wake[i], F_SETFD, FD_CLOEXEC);
 	}
 #endif
-	*fd = events.wake[0];
 	return (0);
+}
+
+int
+nngo_events_begin(int *fd)
+{
+	int rv;
+
+	if (!events.polls) {
+		*fd = events.wake[0];
+	} else if ((rv = nni_plat_poll_take(fd)) != 0) {
+		return (rv);
+	} else {
+		(void) fcntl(*fd, F_SETFL, O_NONBLOCK); // or Go would not poll it
+	}
+	return (0);
+}
+
+void
+nngo_events_end(void)
+{
+	if (events.polls) {
+		nni_plat_poll_give();
+	}
 }
 
 void
@@ -95,9 +125,26 @@ nngo_events_wake(void)
 {
 	static const uint64_t one = 1;
 
-	// A counter or a pipe that is full has woken Go long since.
-	if (write(events.wake[1], &one, sizeof(one)) < 0) {
-		return;
+	if (events.polls) {
+		nni_plat_poll_wake();
+	} else if (write(events.wake[1], &one, sizeof(one)) < 0) {
+		return; // a counter or a pipe that is full has woken Go long since
+	}
+}
+
+void
+nngo_gather(void)
+{
+	if (events.polls) {
+		nni_task_gather();
+	}
+}
+
+void
+nngo_run(void)
+{
+	if (events.polls) {
+		nni_task_run();
 	}
 }
 
@@ -106,7 +153,15 @@ nngo_events_take(void)
 {
 	nngo_events got;
 	size_t      cap;
+	bool        all = true;
 
+	if (events.polls) {
+		// What comes of it need not wake Go, which is here.
+		(void) pthread_mutex_lock(&events.mtx);
+		events.asleep = false;
+		(void) pthread_mutex_unlock(&events.mtx);
+		all = nni_plat_poll();
+	}
 #ifndef __linux__
 	char junk[256]; // a pipe that is full would not wake Go any more
 
@@ -116,7 +171,10 @@ nngo_events_take(void)
 	(void) pthread_mutex_lock(&events.mtx);
 	got.list         = events.list;
 	got.n            = events.n;
-	events.asleep    = (got.n == 0);
+	// The next event of nng's poller makes the descriptor readable, so Go can sleep now.
+	// Those of nng's threads come in shoals, and would wake it for each.
+	got.more         = events.polls ? !all : (got.n != 0);
+	events.asleep    = !got.more;
 	cap              = events.cap;
 	events.list      = events.taken;
 	events.cap       = events.taken_cap;
@@ -148,10 +206,11 @@ event_add(nngo_event *e)
 	bool wake;
 
 	(void) pthread_mutex_lock(&events.mtx);
-	if ((events.n == events.cap) && !events_grow()) {
+	while ((events.n == events.cap) && !events_grow()) {
+		// No event may be lost; so this waits for memory.
 		(void) pthread_mutex_unlock(&events.mtx);
-		nngoEvent(e); // slow, but no event may be lost
-		return;
+		(void) usleep(1000);
+		(void) pthread_mutex_lock(&events.mtx);
 	}
 	events.list[events.n++] = *e;
 	wake                    = events.asleep;
@@ -161,6 +220,9 @@ event_add(nngo_event *e)
 		nngo_events_wake();
 	}
 }
+
+// The operation that this thread is starting, or NULL if that has ended already.
+static __thread nngo_op *starting;
 
 static void
 op_done(void *arg)
@@ -174,7 +236,34 @@ op_done(void *arg)
 		.ptr    = { nng_aio_get_output(op->aio, 0) },
 	};
 
+	if (starting == op) {
+		starting = NULL;
+		return;
+	}
 	event_add(&e);
+}
+
+void
+nngo_op_begin(nngo_op *op)
+{
+	starting = op;
+	nngo_gather();
+}
+
+nngo_started
+nngo_op_started(nngo_op *op)
+{
+	nngo_started s = { .done = false };
+
+	nngo_run();
+	if (starting == NULL) {
+		s.done   = true;
+		s.result = nng_aio_result(op->aio);
+		s.count  = nng_aio_count(op->aio);
+		s.output = nng_aio_get_output(op->aio, 0);
+	}
+	starting = NULL;
+	return (s);
 }
 
 int
@@ -218,25 +307,64 @@ op_set_iov(nngo_op *op, void *buf, size_t len)
 	(void) nng_aio_set_iov(op->aio, 1, &iov);
 }
 
-void
-nngo_conn_read(nng_http_conn *conn, nngo_op *op, void *buf, size_t len)
+nngo_started
+nngo_conn_read(nng_http_conn *conn, nngo_op *op, void *buf, size_t len, bool all)
 {
 	op_set_iov(op, buf, len);
-	nng_http_conn_read(conn, op->aio);
+	nngo_op_begin(op);
+	if (all) {
+		nng_http_conn_read_all(conn, op->aio);
+	} else {
+		nng_http_conn_read(conn, op->aio);
+	}
+	return (nngo_op_started(op));
 }
 
-void
-nngo_conn_read_all(nng_http_conn *conn, nngo_op *op, void *buf, size_t len)
+nngo_started
+nngo_conn_read_req(nng_http_conn *conn, nng_http_req *req, nngo_op *op)
 {
-	op_set_iov(op, buf, len);
-	nng_http_conn_read_all(conn, op->aio);
+	nngo_op_begin(op);
+	nng_http_conn_read_req(conn, req, op->aio);
+	return (nngo_op_started(op));
 }
 
-// A writer takes WRITER_MAX bytes at the most behind the write in flight, or WRITER_FAST
-// once its peer has taken WRITER_MAX quickly, and until it has been slow: what is queued for
-// a slow one only costs memory, and a fast one would wake Go all the time. (How fast the last
-// write was does not tell. The kernel takes megabytes at once now and then, however slow the
-// peer.) Buffers up to WRITER_KEEP stay with the writer; larger ones go to the pool when
+nngo_started
+nngo_conn_read_res(nng_http_conn *conn, nng_http_res *res, nngo_op *op)
+{
+	nngo_op_begin(op);
+	nng_http_conn_read_res(conn, res, op->aio);
+	return (nngo_op_started(op));
+}
+
+nngo_started
+nngo_conn_transact(nng_http_conn *conn, nng_http_req *req, nng_http_res *res, nngo_op *op)
+{
+	nngo_op_begin(op);
+	nng_http_conn_transact(conn, req, res, op->aio);
+	return (nngo_op_started(op));
+}
+
+nngo_started
+nngo_client_connect(nng_http_client *client, nngo_op *op)
+{
+	nngo_op_begin(op);
+	nng_http_client_connect(client, op->aio);
+	return (nngo_op_started(op));
+}
+
+nngo_started
+nngo_client_transact(nng_http_client *client, nng_http_req *req, nng_http_res *res, nngo_op *op)
+{
+	nngo_op_begin(op);
+	nng_http_client_transact(client, req, res, op->aio);
+	return (nngo_op_started(op));
+}
+
+// A writer takes WRITER_MAX bytes at the most behind the write in flight, or WRITER_FAST once
+// bytes have waited there and not for long, and until they have: what is queued for a slow
+// peer only costs memory, and a fast one would wake Go all the time. (How fast the last write
+// was does not tell. The kernel takes megabytes at once now and then, however slow the peer.)
+// Buffers up to WRITER_KEEP stay with the writer; larger ones go to the pool when
 // nothing is to be sent.
 #define WRITER_MAX (256 * 1024)
 #define WRITER_FAST LARGE
@@ -341,17 +469,16 @@ writer_submit(nngo_writer *w, size_t len, bool all)
 	nng_iov iov = { .iov_buf = w->flying, .iov_len = len };
 
 	(void) nng_aio_set_iov(w->aio, 1, &iov);
-	if (len >= WRITER_MAX) {
-		w->started = clock_ns();
-	}
+	nngo_gather();
 	if (all) {
 		nng_http_conn_write_all(w->conn, w->aio);
 	} else {
 		nng_http_conn_write(w->conn, w->aio);
 	}
+	nngo_run();
 }
 
-// writer_done is called on an nng task thread when a write has ended, and starts the next.
+// writer_done is called when a write has ended, and starts the next.
 static void
 writer_done(void *arg)
 {
@@ -364,10 +491,10 @@ writer_done(void *arg)
 	w->busy  = false;
 	w->count = nng_aio_count(w->aio);
 	w->writes++;
-	if (w->started != 0) {
-		w->slow    = w->slow || clock_ns() - w->started > SLOW_NS;
-		w->max     = w->slow ? WRITER_MAX : WRITER_FAST;
-		w->started = 0;
+	if (w->waited != 0) {
+		w->slow   = w->slow || clock_ns() - w->waited > SLOW_NS;
+		w->max    = w->slow ? WRITER_MAX : WRITER_FAST;
+		w->waited = 0;
 	}
 	if ((w->err = nng_aio_result(w->aio)) != 0 || w->stopped) {
 		// that was the last one
@@ -423,19 +550,17 @@ nngo_writer_alloc(nngo_writer **wp, nng_http_conn *conn, uintptr_t handle)
 }
 
 nngo_added
-nngo_writer_add(nngo_writer *w, const void *data, size_t len, bool more)
+nngo_writer_add(nngo_writer *w, const void *data, size_t len)
 {
 	nngo_added added = { .taken = len };
 	size_t     start = 0;
-	size_t     max;
 
 	writer_lock(w);
-	max = more ? WRITER_FAST : w->max;
 	if (w->err != 0) {
 		added.err = w->err;
 	} else if (!w->busy) {
-		if (added.taken > max) {
-			added.taken = max;
+		if (added.taken > w->max) {
+			added.taken = w->max;
 		}
 		if (reserve(&w->flying, &w->flying_cap, 0, added.taken)) {
 			memcpy(w->flying, data, added.taken);
@@ -445,7 +570,7 @@ nngo_writer_add(nngo_writer *w, const void *data, size_t len, bool more)
 			added.err = NNG_ENOMEM;
 		}
 	} else {
-		size_t room = (w->queued < max) ? max - w->queued : 0;
+		size_t room = (w->queued < w->max) ? w->max - w->queued : 0;
 
 		if (added.taken > room) {
 			added.taken = room;
@@ -453,6 +578,9 @@ nngo_writer_add(nngo_writer *w, const void *data, size_t len, bool more)
 		if (reserve(&w->queue, &w->queue_cap, w->queued, w->queued + added.taken)) {
 			memcpy(w->queue + w->queued, data, added.taken);
 			w->queued += added.taken;
+			if (w->waited == 0) {
+				w->waited = clock_ns();
+			}
 		} else {
 			added.err = NNG_ENOMEM;
 		}
@@ -476,7 +604,6 @@ nngo_writer_look(nngo_writer *w, bool tell)
 
 	writer_lock(w);
 	state.busy   = w->busy;
-	state.full   = w->queued >= WRITER_MAX;
 	state.err    = w->err;
 	state.count  = w->count;
 	state.writes = w->writes;
@@ -502,12 +629,29 @@ nngo_writer_start(nngo_writer *w, const void *data, size_t len, bool all)
 	return (0);
 }
 
-void
-nngo_writer_begin(nngo_writer *w)
+static void
+writer_begin(nngo_writer *w)
 {
 	writer_lock(w);
 	w->busy = w->tell = true;
 	writer_unlock(w);
+	nngo_gather();
+}
+
+void
+nngo_writer_req(nngo_writer *w, nng_http_req *req)
+{
+	writer_begin(w);
+	nng_http_conn_write_req(w->conn, req, w->aio);
+	nngo_run();
+}
+
+void
+nngo_writer_res(nngo_writer *w, nng_http_res *res)
+{
+	writer_begin(w);
+	nng_http_conn_write_res(w->conn, res, w->aio);
+	nngo_run();
 }
 
 // nngo_writer_stop cancels what is in flight and waits for its callback.
@@ -679,174 +823,25 @@ nngo_res_head(nng_http_res *res, char *buf, size_t cap)
 	return (pack_headers(&p, res) ? p.size : 0);
 }
 
-// Where a handler is called: on nng's thread, which takes no time, or by way of the event
-// queue in a goroutine, which may take as long as it likes. A handler that was quick for a
-// path lately is taken to be so again. There must be a thread that no handler is on, or nng
-// would stand still.
-typedef struct {
-	int32_t  running; // calls on nng's threads; atomic
-	uint32_t since;   // ms, when the last of them began; atomic
-} pace;
-
-#define PACE_STUCK_MS 20
-
-static pace    paces[NNGO_PACES];
-static int32_t credits[NNGO_PACES]; // above 0: quick; Go keeps them; atomic
-static int32_t inline_max;
-static int32_t inline_now;
-
-// nngo_paces sets the accounts up and returns the credits.
-int32_t *
-nngo_paces(int max)
-{
-	inline_max = max;
-	for (int i = 0; i < NNGO_PACES; i++) {
-		credits[i] = NNGO_CREDIT_START;
-	}
-	return (credits);
-}
-
-static uint32_t
-clock_ms(void)
-{
-	struct timespec t;
-
-#ifdef CLOCK_MONOTONIC_COARSE
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
-#else
-	clock_gettime(CLOCK_MONOTONIC, &t);
-#endif
-	return ((uint32_t) t.tv_sec * 1000 + (uint32_t) (t.tv_nsec / 1000000));
-}
-
-// pace_of is the place of a handler and a path; others may share it.
-static unsigned
-pace_of(uintptr_t handle, const char *uri)
-{
-	uint32_t hash = 2166136261u ^ (uint32_t) handle;
-
-	for (; (*uri != '\0') && (*uri != '?'); uri++) {
-		hash = (hash ^ (uint8_t) *uri) * 16777619u;
-	}
-	return ((hash ^ (hash >> 16)) % NNGO_PACES);
-}
-
-// may_wait reports whether a request looks as if its handler waits for the client: for a
-// body that nng has not collected, or in another protocol.
-static bool
-may_wait(nng_http_req *req, bool collected)
-{
-	list *l = (void *) req;
-
-	(void) pthread_once(&headers_once, headers_check);
-	if (!headers_known ||
-	    (strcmp(nng_http_req_get_method(req), "CONNECT") == 0)) {
-		return (true);
-	}
-	for (list_node *n = l->head.next; n != &l->head; n = n->next) {
-		const char *name = NODE_HEADER(n)->name;
-
-		switch (*name | 0x20) {
-		case 'u':
-			if (strcasecmp(name, "Upgrade") == 0) {
-				return (true);
-			}
-			break;
-		case 'c':
-			if (!collected && (strcasecmp(name, "Content-Length") == 0)) {
-				return (true);
-			}
-			break;
-		case 't':
-			if (strcasecmp(name, "Transfer-Encoding") == 0) {
-				return (true);
-			}
-			break;
-		}
-	}
-	return (false);
-}
-
-static bool
-thread_enter(void)
-{
-	if (__atomic_add_fetch(&inline_now, 1, __ATOMIC_RELAXED) > inline_max) {
-		(void) __atomic_sub_fetch(&inline_now, 1, __ATOMIC_RELAXED);
-		return (false);
-	}
-	return (true);
-}
-
-// thread_call calls Go on this thread, which has entered.
-static void
-thread_call(nngo_event *e)
-{
-	static int          threads;
-	static __thread int thread;
-
-	if (thread == 0) {
-		thread = __atomic_add_fetch(&threads, 1, __ATOMIC_RELAXED);
-	}
-	e->thread = thread;
-	nngoEvent(e);
-	(void) __atomic_sub_fetch(&inline_now, 1, __ATOMIC_RELAXED);
-}
-
-static bool
-inline_enter(bool always, size_t place, nng_http_req *req, bool collected)
-{
-	pace    *p      = &paces[place];
-	int32_t  credit = __atomic_load_n(&credits[place], __ATOMIC_RELAXED);
-	uint32_t now    = clock_ms();
-
-	if (credit <= (always ? NNGO_NO_CREDIT : 0)) {
-		return (false);
-	}
-	if (!always) {
-		if ((__atomic_load_n(&p->running, __ATOMIC_RELAXED) > 0) &&
-		    (now - __atomic_load_n(&p->since, __ATOMIC_RELAXED) >
-		        PACE_STUCK_MS)) {
-			return (false); // one of them is not quick this time
-		}
-		if (may_wait(req, collected)) {
-			return (false);
-		}
-	}
-	if (!thread_enter()) {
-		return (false);
-	}
-	(void) __atomic_add_fetch(&p->running, 1, __ATOMIC_RELAXED);
-	__atomic_store_n(&p->since, now, __ATOMIC_RELAXED);
-	return (true);
-}
-
 static void
 handler_cb(nng_aio *aio)
 {
-	nng_http_handler *h       = nng_aio_get_input(aio, 1);
-	nng_http_req     *req     = nng_aio_get_input(aio, 0);
-	uintptr_t         flags   = (uintptr_t) nng_http_handler_get_data(h);
-	bool              collect = (flags & NNGO_COLLECT) != 0;
-	nngo_event        e       = {
+	nng_http_handler *h    = nng_aio_get_input(aio, 1);
+	nng_http_req     *req  = nng_aio_get_input(aio, 0);
+	uintptr_t         data = (uintptr_t) nng_http_handler_get_data(h);
+	nngo_event        e    = {
 		.kind   = NNGO_REQUEST,
-		.handle = flags >> NNGO_FLAG_BITS,
+		.handle = data >> 1,
 		.ptr    = { aio, req, nng_aio_get_input(aio, 2) },
 	};
 
-	if (collect && (nng_http_req_get_header(req, "Transfer-Encoding") != NULL)) {
+	if (((data & NNGO_COLLECT) != 0) && (nng_http_req_get_header(req, "Transfer-Encoding") != NULL)) {
 		e.result = NNG_HTTP_STATUS_NOT_IMPLEMENTED; // defect P3
 	}
-	e.count = pace_of(e.handle, nng_http_req_get_uri(req));
-	if (((flags & NNGO_GOROUTINE) != 0) ||
-	    !inline_enter((flags & NNGO_INLINE) != 0, e.count, req, collect)) {
-		event_add(&e);
-		return;
-	}
-	thread_call(&e);
-	(void) __atomic_sub_fetch(&paces[e.count].running, 1, __ATOMIC_RELAXED);
+	event_add(&e);
 }
 
-// reader_done is called on an nng task thread when a read of an nngo_reader has ended.
+// reader_done is called when a read of an nngo_reader has ended.
 static void
 reader_done(void *arg)
 {
@@ -859,11 +854,7 @@ reader_done(void *arg)
 		.ptr    = { r->next },
 	};
 
-	if (thread_enter()) {
-		thread_call(&e);
-	} else {
-		event_add(&e);
-	}
+	event_add(&e);
 }
 
 int
@@ -896,7 +887,9 @@ nngo_reader_next(nngo_reader *r, size_t start, size_t len)
 
 	r->next = iov.iov_buf;
 	(void) nng_aio_set_iov(r->aio, 1, &iov);
+	nngo_gather();
 	nng_http_conn_read(r->conn, r->aio);
+	nngo_run();
 }
 
 void
@@ -914,7 +907,7 @@ nngo_reader_free(nngo_reader *r)
 }
 
 int
-nngo_handler_alloc(nng_http_handler **hp, const char *path, uintptr_t flags)
+nngo_handler_alloc(nng_http_handler **hp, const char *path, uintptr_t data)
 {
 	nng_http_handler *h;
 	int               rv;
@@ -923,7 +916,7 @@ nngo_handler_alloc(nng_http_handler **hp, const char *path, uintptr_t flags)
 		return (rv);
 	}
 	// No destructor: nng does not promise to run it (defect S13).
-	if ((rv = nng_http_handler_set_data(h, (void *) flags, NULL)) != 0) {
+	if ((rv = nng_http_handler_set_data(h, (void *) data, NULL)) != 0) {
 		nng_http_handler_free(h);
 		return (rv);
 	}
@@ -1052,7 +1045,9 @@ void
 nngo_call_end(nngo_server *srv, nng_aio *call, int rv)
 {
 	(void) nng_aio_set_output(call, 0, NULL);
+	nngo_gather();
 	nng_aio_finish(call, rv);
+	nngo_run();
 	if (srv != NULL) {
 		server_leave(srv);
 	}
@@ -1079,7 +1074,7 @@ reply_drop(nngo_server *srv, nngo_reply *r)
 	server_unlock(srv);
 }
 
-// reply_done is called on an nng task thread when a response is out or failed.
+// reply_done is called when a response is out or failed.
 static void
 reply_done(void *arg)
 {
@@ -1192,12 +1187,14 @@ reply_start(nngo_server *srv, nng_aio *call, nngo_reply *r, size_t len)
 	// count ourselves too. An abort that came before C knew of the write has had
 	// no effect on it.
 	(void) __atomic_add_fetch(&srv->running, 1, __ATOMIC_SEQ_CST);
+	nngo_gather();
 	if (r->res != NULL) {
 		nng_http_conn_write_res(conn, r->res, r->tx);
 	} else {
 		(void) nng_aio_set_iov(r->tx, 1, &iov);
 		nng_http_conn_write_all(conn, r->tx);
 	}
+	nngo_run();
 	if (__atomic_load_n(&srv->aborted, __ATOMIC_SEQ_CST)) {
 		abort_replies(srv);
 	}

@@ -16,7 +16,7 @@
 typedef enum {
 	NNGO_OP_DONE,     // an operation has completed: result, count, ptr[0] is output 0
 	NNGO_REQUEST,     // a request has arrived: ptr is aio, request, connection; result the
-	                  // status to refuse it with, or 0; count the place of its pace
+	                  // status to refuse it with, or 0
 	NNGO_DATA,        // a reader has bytes, or has ended: result, count, ptr[0] the bytes
 	NNGO_AHEAD,       // the same of one that reads ahead
 	NNGO_WRITTEN,     // a writer that was asked to tell has completed a write
@@ -27,7 +27,6 @@ typedef struct {
 	uintptr_t       handle; // of the Go side
 	nngo_event_kind kind;
 	int             result;
-	int             thread; // of nng, on which Go is called; 0 in the queue
 	size_t          count;
 	void           *ptr[3];
 } nngo_event;
@@ -35,15 +34,25 @@ typedef struct {
 typedef struct {
 	nngo_event *list;
 	size_t      n;
+	bool        more; // there may be more; Go does not sleep
 } nngo_events;
 
-// nngo_events_init gives the descriptor that becomes readable when there are events and
-// Go sleeps. nngo_events_take takes the events that are there;
-// they stay until the next call, of which there is one at a time. If there are none,
-// Go sleeps from then on. nngo_events_wake wakes it without an event.
-int         nngo_events_init(int *);
+// nngo_events_init is called once, before the others; with poll, Go does the work of nng's
+// poller thread if the library lets it. Between nngo_events_begin, which gives a descriptor,
+// and nngo_events_end one goroutine takes the events: it calls nngo_events_take, and again as
+// long as there may be more, then waits until the descriptor is readable. What was taken stays
+// until the next call. nngo_events_wake makes the descriptor readable.
+int         nngo_events_init(bool poll);
+int         nngo_events_begin(int *fd);
+void        nngo_events_end(void);
 nngo_events nngo_events_take(void);
 void        nngo_events_wake(void);
+
+// nngo_gather and nngo_run are put around calls that start or end operations: the tasks that
+// come of them run in nngo_run, in place of waking one of nng's threads. They may be nested.
+// The caller of nngo_run holds no locks.
+void nngo_gather(void);
+void nngo_run(void);
 
 // An nngo_op is one nng_aio together with the integer that names its Go side.
 // It is allocated and freed by Go (op.go) and used for one operation at a time.
@@ -56,13 +65,28 @@ int  nngo_op_alloc(nngo_op **, uintptr_t);
 void nngo_op_stop(nngo_op *);
 void nngo_op_free(nngo_op *);
 
-// Reads from a connection. Each starts one operation and returns at once.
-void nngo_conn_read(nng_http_conn *, nngo_op *, void *, size_t);
-void nngo_conn_read_all(nng_http_conn *, nngo_op *, void *, size_t);
+// What starts an operation tells whether that has ended already, and how; then no event comes.
+// It begins with nngo_op_begin, and ends with nngo_op_started.
+typedef struct {
+	bool   done;
+	int    result;
+	size_t count;
+	void  *output;
+} nngo_started;
 
-// An nngo_reader reads for Conn.OnData or Conn.ReadAhead, again and again. Go is called, or
-// gets an event of the reader's kind; then it calls nngo_reader_next, which reads into a part
-// of buf. stop waits for the callback that is running, if there is one.
+void         nngo_op_begin(nngo_op *);
+nngo_started nngo_op_started(nngo_op *);
+
+nngo_started nngo_conn_read(nng_http_conn *, nngo_op *, void *, size_t, bool all);
+nngo_started nngo_conn_read_req(nng_http_conn *, nng_http_req *, nngo_op *);
+nngo_started nngo_conn_read_res(nng_http_conn *, nng_http_res *, nngo_op *);
+nngo_started nngo_conn_transact(nng_http_conn *, nng_http_req *, nng_http_res *, nngo_op *);
+nngo_started nngo_client_connect(nng_http_client *, nngo_op *);
+nngo_started nngo_client_transact(nng_http_client *, nng_http_req *, nng_http_res *, nngo_op *);
+
+// An nngo_reader reads for Conn.OnData or Conn.ReadAhead, again and again. Go gets an event of
+// the reader's kind; then it calls nngo_reader_next, which reads into a part of buf. stop waits
+// for the callback that is running, if there is one.
 typedef struct {
 	nng_aio        *aio;
 	nng_http_conn  *conn;
@@ -92,8 +116,8 @@ typedef struct {
 	size_t          queue_cap;
 	size_t          queued;
 	size_t          max;     // of queued, when Go adds to it
-	uint64_t        started; // when the write in flight was, if it is a large one, or 0
-	bool            slow;    // a large write has taken long
+	uint64_t        waited;  // since when bytes wait behind the write in flight, or 0
+	bool            slow;    // they have waited long once
 	bool            busy;    // a write is in flight
 	bool            stopped; // no further one is started
 	bool            tell;    // Go wants to know when it has ended
@@ -104,7 +128,6 @@ typedef struct {
 
 typedef struct {
 	bool     busy;
-	bool     full; // more is queued than should be
 	int      err;
 	size_t   count;
 	uint64_t writes;
@@ -115,15 +138,15 @@ typedef struct {
 	int    err;
 } nngo_added;
 
-// nngo_writer_add copies as much as there is room for; with more, as much as
-// OnData needs. If that is not all, or tell is set in
+// nngo_writer_add copies as much as there is room for. If that is not all, or tell is set in
 // nngo_writer_look while a write is in flight, an event comes when a write has ended. The
-// start functions are for idle writers; nngo_writer_begin prepares one for an operation on its aio.
+// three below are for idle writers, and always tell.
 int               nngo_writer_alloc(nngo_writer **, nng_http_conn *, uintptr_t);
-nngo_added        nngo_writer_add(nngo_writer *, const void *, size_t, bool more);
+nngo_added        nngo_writer_add(nngo_writer *, const void *, size_t);
 nngo_writer_state nngo_writer_look(nngo_writer *, bool tell);
 int               nngo_writer_start(nngo_writer *, const void *, size_t, bool all);
-void              nngo_writer_begin(nngo_writer *);
+void              nngo_writer_req(nngo_writer *, nng_http_req *);
+void              nngo_writer_res(nngo_writer *, nng_http_res *);
 void              nngo_writer_stop(nngo_writer *);
 void              nngo_writer_free(nngo_writer *);
 
@@ -150,19 +173,10 @@ int  nngo_server_alloc(nngo_server **, nng_http_server *, uintptr_t);
 void nngo_server_free(nngo_server *);
 void nngo_server_abort(nngo_server *);
 
-// Handlers. What travels with one is the handle of its Go side above three flags. Exactly
+// Handlers. What travels with one is twice the handle of its Go side, and NNGO_COLLECT. Exactly
 // one nngo_call function ends each call.
-#define NNGO_INLINE ((uintptr_t) 1)  // Go is called on nng's thread
-#define NNGO_COLLECT ((uintptr_t) 2) // nng collects the body, so it must not be in chunks
-#define NNGO_GOROUTINE ((uintptr_t) 4) // Go is not called on nng's threads
-#define NNGO_FLAG_BITS 3
+#define NNGO_COLLECT ((uintptr_t) 1) // nng collects the body, so it must not be in chunks
 int  nngo_handler_alloc(nng_http_handler **, const char *, uintptr_t);
-
-// How quick handlers have been, and how many may be on nng's threads. See pace.go.
-#define NNGO_PACES 1024
-#define NNGO_CREDIT_START (-16)
-#define NNGO_NO_CREDIT (-(1 << 30)) // not even with NNGO_INLINE
-int32_t *nngo_paces(int inline_max);
 
 void nngo_call_end(nngo_server *, nng_aio *, int);
 void nngo_call_reply(nngo_server *, nng_aio *, nng_http_res *, bool, bool);

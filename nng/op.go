@@ -27,8 +27,8 @@ const cancelGrace = 2 * time.Second
 
 // An op is one nng_aio with a Go side. It carries one operation at a time.
 //
-// Life of an operation: begin, then one C call that starts it, then wait. The
-// completion arrives exactly once, on the pump's goroutine.
+// Life of an operation: one C call that starts it, started, then wait. The completion
+// arrives exactly once: in started, or from the pump.
 type op struct {
 	c      *C.nngo_op
 	handle uintptr
@@ -53,6 +53,13 @@ func newOp() (*op, Errno) {
 	}
 	live.ops.Add(1)
 	return o, 0
+}
+
+// started is given what C says of an operation that it has started: it may have ended.
+func (o *op) started(s C.nngo_started) {
+	if s.done {
+		o.complete(Errno(s.result), int(s.count), s.output)
+	}
 }
 
 // complete is called when the operation has ended.

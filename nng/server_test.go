@@ -13,7 +13,6 @@ import (
 	"runtime"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -174,37 +173,6 @@ func TestHandlersThatBlockDoNotStallTheServer(t *testing.T) {
 	assert.Equal(t, "quick", body)
 	close(release)
 	clients.Wait()
-}
-
-func TestInlineHandler(t *testing.T) {
-	var busy, most atomic.Int64
-	release := make(chan struct{})
-	inline := newHandler(t, "/inline", func(ctx context.Context, c *nng.Conn, r *nng.Request) (*nng.Response, error) {
-		n := busy.Add(1)
-		defer busy.Add(-1)
-		for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
-		}
-		if r.URI() == "/inline?block" {
-			<-release
-		}
-		return text("inline")(ctx, c, r)
-	}, (*nng.Handler).SetInline)
-	srv := newServer(t, inline, newHandler(t, "/other", text("other")))
-	_, body, _ := httpGet(t, httpURL(t, srv)+"/inline")
-	assert.Equal(t, "inline", body)
-
-	// Inline handlers that block against the rules must not take all of nng's
-	// threads: the rest spills over to goroutines.
-	var clients sync.WaitGroup
-	for range 64 {
-		clients.Go(func() { httpGet(t, httpURL(t, srv)+"/inline?block") })
-	}
-	require.Eventually(t, func() bool { return busy.Load() == 64 }, 10*time.Second, time.Millisecond)
-	_, body, _ = httpGet(t, httpURL(t, srv)+"/other")
-	assert.Equal(t, "other", body)
-	close(release)
-	clients.Wait()
-	assert.ErrorIs(t, inline.SetInline(), nng.ErrBusy)
 }
 
 func TestServerStopDrains(t *testing.T) {

@@ -12,21 +12,22 @@ nngo_ws_closed(nng_stream *s)
 	    NNG_ECLOSED);
 }
 
-int
+nngo_started
 nngo_ws_send(nng_stream *s, nngo_op *op, const void *data, size_t len)
 {
-	nng_msg *msg;
-	int      rv;
+	nngo_started failed = { .done = true };
+	nng_msg     *msg;
 
-	if ((rv = nng_msg_alloc(&msg, len)) != 0) {
-		return (rv);
+	if ((failed.result = nng_msg_alloc(&msg, len)) != 0) {
+		return (failed);
 	}
 	if (len != 0) {
 		memcpy(nng_msg_body(msg), data, len);
 	}
 	nng_aio_set_msg(op->aio, msg);
+	nngo_op_begin(op);
 	nng_stream_send(s, op->aio);
-	return (0);
+	return (nngo_op_started(op));
 }
 
 void
@@ -41,16 +42,18 @@ nngo_ws_sent(nngo_op *op)
 	}
 }
 
-void
+nngo_started
 nngo_ws_recv(nng_stream *s, nngo_op *op)
 {
 	nng_aio_set_msg(op->aio, NULL);
+	nngo_op_begin(op);
 	nng_stream_recv(s, op->aio);
 	// A receive that begins on a closed stream would never end. One that is cut
 	// short by the close ends by itself, and so has one that found a message.
 	if (nngo_ws_closed(s)) {
 		nng_aio_cancel(op->aio);
 	}
+	return (nngo_op_started(op));
 }
 
 nng_msg *

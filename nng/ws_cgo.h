@@ -12,14 +12,14 @@
 // nngo_ws_closed reports whether the stream has been closed, by either side.
 bool nngo_ws_closed(nng_stream *);
 
-// nngo_ws_send starts sending a copy of len bytes as one message, unless it answers
-// with an error. When the operation has ended, nngo_ws_sent frees what failed.
-int  nngo_ws_send(nng_stream *, nngo_op *, const void *, size_t);
-void nngo_ws_sent(nngo_op *);
+// nngo_ws_send starts sending a copy of len bytes as one message. When the operation has
+// ended, nngo_ws_sent frees what failed.
+nngo_started nngo_ws_send(nng_stream *, nngo_op *, const void *, size_t);
+void         nngo_ws_sent(nngo_op *);
 
 // nngo_ws_recv starts receiving a message. nngo_ws_received takes it when the
 // operation has succeeded; the caller frees it.
-void     nngo_ws_recv(nng_stream *, nngo_op *);
-nng_msg *nngo_ws_received(nngo_op *);
+nngo_started nngo_ws_recv(nng_stream *, nngo_op *);
+nng_msg     *nngo_ws_received(nngo_op *);
 
 #endif

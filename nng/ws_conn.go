@@ -197,7 +197,7 @@ func (c *WSConn) ReadMessage(ctx context.Context) ([]byte, error) {
 		c.rdTurn <- struct{}{}
 		return nil, &OpError{Op: op, Err: ErrConnShut}
 	}
-	C.nngo_ws_recv(c.c, c.rd.c)
+	c.rd.started(C.nngo_ws_recv(c.c, c.rd.c))
 	result, ok := c.rd.wait(ctx, c.closing)
 	if !ok {
 		go func() {
@@ -243,10 +243,7 @@ func (c *WSConn) WriteMessage(ctx context.Context, data []byte) error {
 	if err := c.take(op, ctx, c.wrTurn); err != nil {
 		return err
 	}
-	if rv := C.nngo_ws_send(c.c, c.wr.c, bytesOf(data), C.size_t(len(data))); rv != 0 {
-		c.wrTurn <- struct{}{}
-		return check(op, "", int(rv))
-	}
+	c.wr.started(C.nngo_ws_send(c.c, c.wr.c, bytesOf(data), C.size_t(len(data))))
 	end := func() Errno {
 		result := c.wr.result
 		C.nngo_ws_sent(c.wr.c)

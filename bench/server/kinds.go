@@ -22,21 +22,17 @@ const hello = "Hello, World!"
 func start(kind, cert string) (addr string, err error) {
 	switch kind {
 	case "handler":
-		return startHandler(answer, false)
-	case "inline":
-		return startHandler(answer, true)
+		return startHandler(answer)
 	case "echo":
-		return startHandler(hijack(echo), false)
+		return startHandler(hijack(echo))
 	case "ondata":
-		return startHandler(onData, false)
+		return startHandler(onData)
 	case "bulk":
-		return startHandler(hijack(bulk), false)
+		return startHandler(hijack(bulk))
 	case "idle":
-		return startHandler(hijack(idle), false)
+		return startHandler(hijack(idle))
 	case "nethttp":
-		return startNethttp(cert, false)
-	case "nethttp-inline":
-		return startNethttp(cert, true)
+		return startNethttp(cert)
 	case "std":
 		return startStd(pages)
 	case "stdecho":
@@ -67,15 +63,10 @@ func exit[H any](serve func(net.Listener, H) error, l net.Listener, h H) {
 }
 
 // startHandler starts C's server with one handler.
-func startHandler(fn nng.HandlerFunc, inline bool) (string, error) {
+func startHandler(fn nng.HandlerFunc) (string, error) {
 	h, err := nng.NewHandler("/", fn)
 	if err != nil {
 		return "", err
-	}
-	if inline {
-		if err := h.SetInline(); err != nil {
-			return "", err
-		}
 	}
 	srv, err := nng.HoldServer("http://127.0.0.1:0")
 	if err != nil {
@@ -99,7 +90,7 @@ func startStd(h http.Handler) (string, error) {
 	return l.Addr().String(), nil
 }
 
-func startNethttp(cert string, inline bool) (string, error) {
+func startNethttp(cert string) (string, error) {
 	url := "http://127.0.0.1:0"
 	if cert != "" {
 		url = "https://127.0.0.1:0"
@@ -117,7 +108,7 @@ func startNethttp(cert string, inline bool) (string, error) {
 			return "", err
 		}
 	}
-	if err := (&nethttp.Server{Handler: pages, Inline: inline}).Start(srv); err != nil {
+	if err := (&nethttp.Server{Handler: pages}).Start(srv); err != nil {
 		return "", err
 	}
 	return address(srv)

@@ -15,7 +15,7 @@ import (
 
 // BenchmarkRequest is a request on a connection that is kept alive.
 func BenchmarkRequest(b *testing.B) {
-	for _, impl := range []string{"inline", "handler", "nethttp", "std"} {
+	for _, impl := range []string{"handler", "nethttp", "std"} {
 		ask := "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 		bounce(b, impl, impl, func(conn net.Conn) (string, int) { return ask, answerSize(b, conn, ask) })
 	}
@@ -137,7 +137,7 @@ func upgrade(tb testing.TB, conn net.Conn) {
 
 // All kinds of servers start and answer.
 func TestKinds(t *testing.T) {
-	for _, kind := range []string{"inline", "handler", "nethttp", "std", "listener", "fasthttp"} {
+	for _, kind := range []string{"handler", "nethttp", "std", "listener", "fasthttp"} {
 		answerSize(t, dial(t, kind), "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
 	}
 	for _, kind := range []string{"echo", "stdecho", "bulk", "stdbulk", "idle"} {
