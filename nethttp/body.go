@@ -42,36 +42,24 @@ func newBody(w *response) *body {
 		b.buf.Reset(b.fixed)
 		b.src = b.buf
 	} else {
-		b.chunks = newChunkSource(w.conn)
+		b.chunks = &chunkSource{conn: w.conn}
 		b.buf.Reset(b.chunks)
 		b.src = httputil.NewChunkedReader(b.buf)
 	}
 	return b
 }
 
-// aheadMin is how much of a body has to be left for nng to read ahead. Each read from a
-// connection costs the way through nng's threads and back.
-const aheadMin = 16 << 10
-
 // A fixedSource passes on the bytes of a body with a Content-Length.
 type fixedSource struct {
-	conn  *nng.Conn
-	left  int64
-	ahead bool // nng reads ahead
+	conn *nng.Conn
+	left int64
 }
 
 func (s *fixedSource) Read(p []byte) (int, error) {
 	if s.left == 0 {
 		return 0, io.EOF
 	}
-	if !s.ahead && s.left >= aheadMin && int64(len(p)) < s.left {
-		unread := s.left
-		s.ahead = s.conn.ReadAhead(func(p []byte) int {
-			unread -= int64(len(p))
-			return int(min(unread, math.MaxInt32))
-		}) == nil
-	}
-	n, err := s.conn.Read(p[:min(int64(len(p)), s.left)])
+	n, err := s.conn.ReadAhead(p[:min(int64(len(p)), s.left)], int(min(s.left, math.MaxInt32)))
 	s.left -= int64(n)
 	return n, err
 }
@@ -162,7 +150,7 @@ var errBareEnd = errors.New("nethttp: a bare line feed ends the chunked body, in
 
 // peekTrailer waits for all that chunkSource takes for the trailer section.
 func (b *body) peekTrailer() ([]byte, error) {
-	for !b.chunks.done() {
+	for b.chunks.state != chunkDone {
 		_, err := b.buf.Peek(b.buf.Buffered() + 1)
 		switch err {
 		case nil:

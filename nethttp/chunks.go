@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io"
 	"math"
-	"sync/atomic"
 
 	"github.com/gonng/nnghttp/nng"
 )
@@ -14,21 +13,10 @@ import (
 // follows the framing to know how many bytes the body still has at the least, and asks
 // for no more. It does not judge the framing; the reader on top of it does.
 type chunkSource struct {
-	conn  *nng.Conn
-	ahead bool         // nng reads ahead: what Read brings has been followed
-	taken int64        // bytes that Read has passed on
-	total atomic.Int64 // bytes of the whole body, once that is known; until then -1
-
+	conn    *nng.Conn
 	state   chunkState
 	size    uint64 // of the chunk, or what is left of it
-	seen    int64  // bytes that have been followed
 	trailer int    // bytes of the trailer section so far
-}
-
-func newChunkSource(conn *nng.Conn) *chunkSource {
-	s := &chunkSource{conn: conn}
-	s.total.Store(-1)
-	return s
 }
 
 type chunkState int
@@ -53,39 +41,17 @@ const maxTrailer = 4 << 10
 
 var errLongTrailer = errors.New("nethttp: the trailer section is too long")
 
-func (s *chunkSource) Read(p []byte) (n int, err error) {
+func (s *chunkSource) Read(p []byte) (int, error) {
 	switch {
-	case s.done():
+	case s.state == chunkDone:
 		return 0, io.EOF
-	case s.taken == s.total.Load():
+	case s.trailer > maxTrailer:
 		return 0, errLongTrailer
 	}
-	if !s.ahead && s.least() >= aheadMin {
-		s.ahead = s.conn.ReadAhead(s.next) == nil
-	}
-	if s.ahead {
-		n, err = s.conn.Read(p)
-	} else {
-		n, err = s.conn.Read(p[:min(len(p), s.least())])
-		s.next(p[:n])
-	}
-	s.taken += int64(n)
+	least := s.least()
+	n, err := s.conn.ReadAhead(p[:min(len(p), least)], least)
+	s.follow(p[:n])
 	return n, err
-}
-
-// done says whether Read has passed on all of the body.
-func (s *chunkSource) done() bool { return s.taken == s.total.Load() && s.state == chunkDone }
-
-// next follows what has arrived, and returns how many bytes the body has behind that, at the
-// least.
-func (s *chunkSource) next(p []byte) int {
-	s.follow(p)
-	s.seen += int64(len(p))
-	if s.state == chunkDone || s.trailer > maxTrailer {
-		s.total.Store(s.seen)
-		return 0
-	}
-	return s.least()
 }
 
 // least returns how many bytes the body still has, at the least.

@@ -214,7 +214,7 @@ func connSuite(t *testing.T) closedSuite[*nng.Conn] {
 			"Flush":            func(c *nng.Conn) error { return c.Flush(ctx) },
 			"Hijack":           func(c *nng.Conn) error { return c.Hijack() },
 			"OnData":           func(c *nng.Conn) error { return c.OnData(func([]byte, error) {}) },
-			"ReadAhead":        func(c *nng.Conn) error { return c.ReadAhead(func([]byte) int { return 1 }) },
+			"ReadAhead":        func(c *nng.Conn) error { _, err := c.ReadAhead(make([]byte, 1), 9); return err },
 			"Read":             func(c *nng.Conn) error { _, err := c.Read(make([]byte, 8)); return err },
 			"ReadAll":          func(c *nng.Conn) error { return c.ReadAll(ctx, make([]byte, 8)) },
 			"ReadReq":          func(c *nng.Conn) error { return c.ReadReq(ctx, req()) },

@@ -344,7 +344,7 @@ func (c *Conn) reclaim() (hijacked, usable bool, t *traffic) {
 func (c *Conn) settle(t *traffic) (ok bool) {
 	t.retire()
 	ok = true
-	if t.rd.op != nil || t.rd.ahead != nil || t.wr.c != nil {
+	if t.rd.op != nil || t.wr.c != nil {
 		ok = t.wr.drain(lingerTime, c.call.server.ctx.Done(), t.writeDeadline.passed()) && !t.rd.pending()
 		t.stop()
 		t.free()
@@ -372,9 +372,6 @@ func (t *traffic) stop() {
 	if d := t.rd.data.Load(); d != nil {
 		d.stop()
 	}
-	if a := t.rd.ahead; a != nil {
-		a.stop()
-	}
 	if t.wr.c != nil {
 		C.nngo_writer_stop(t.wr.c)
 	}
@@ -398,7 +395,23 @@ func (c *Conn) Read(p []byte) (int, error) {
 	if len(p) == 0 { // C would close the connection (defect CL19)
 		return 0, c.open("read")
 	}
-	return c.io().rd.read(c, p)
+	return c.io().rd.read(c, p, len(p))
+}
+
+// ReadAhead is Read for who reads in small pieces what is known to be long: one read of C
+// takes up to max bytes, 64 KiB at the most, and what p has no room for is kept for the next
+// Read or ReadAhead. Until all of that has been taken ReadReq, ReadRes, ReadAll, Transact and
+// OnData answer ErrState, and a handler that returns has the connection closed.
+//
+// Errors: those of Read; ErrInvalid (max is less than 1).
+func (c *Conn) ReadAhead(p []byte, max int) (int, error) {
+	if max < 1 {
+		return 0, refuse("read ahead", "", ErrInvalid, "max is a number of bytes, 1 at the least")
+	}
+	if len(p) == 0 {
+		return 0, c.open("read ahead")
+	}
+	return c.io().rd.read(c, p, max)
 }
 
 // Write queues p for sending (nng_http_conn_write_all) and returns when all of it
@@ -550,7 +563,7 @@ func (c *Conn) Transact(ctx context.Context, req *Request, res *Response) error 
 		c.io().rd.give()
 		c.io().wr.give()
 	}
-	if rd := &c.io().rd; rd.busy || len(rd.rest) > 0 || rd.aheadActive() {
+	if rd := &c.io().rd; rd.unread() {
 		giveBack(0)
 		return refuse("transact", "", ErrState, readPending)
 	}

@@ -54,14 +54,14 @@ func (c *Conn) OnData(fn func(p []byte, err error)) error {
 	}
 	d := &dataSide{conn: c, fn: fn}
 	d.handle = dataSides.add(d)
-	if rv := C.nngo_reader_alloc(&d.c, c.c, C.NNGO_DATA, C.uintptr_t(d.handle), dataRead); rv != 0 {
+	if rv := C.nngo_reader_alloc(&d.c, c.c, C.uintptr_t(d.handle), dataRead); rv != 0 {
 		dataSides.remove(d.handle)
 		releasePump()
 		return &OpError{Op: op, Err: Errno(rv)}
 	}
 	live.ops.Add(1)
 	s.data.Store(d)
-	C.nngo_reader_next(d.c, 0, dataRead)
+	C.nngo_reader_next(d.c)
 	return nil
 }
 
@@ -108,7 +108,7 @@ func (d *dataSide) run() {
 			d.ended = true
 			go d.conn.Close()
 		} else if !d.ended && !d.conn.closed.Load() {
-			C.nngo_reader_next(d.c, 0, dataRead)
+			C.nngo_reader_next(d.c)
 		}
 	}()
 	if d.result != 0 {

@@ -9,8 +9,10 @@ import (
 // #include "http_cgo.h"
 import "C"
 
-// maxRead bounds one read of C, and so the buffer a connection keeps.
-const maxRead = 64 << 10
+const (
+	maxRead  = 64 << 10 // bounds one read of C
+	keepRead = 16 << 10 // a larger buffer is not kept for a smaller read, which may be long in coming
+)
 
 // A readSide is the reading half of a connection: whose turn it is, the one read
 // that may be in flight in C, and what it brought that nobody has taken yet.
@@ -23,7 +25,6 @@ type readSide struct {
 	err  error                    // what ended the stream; every later read gets it
 	data atomic.Pointer[dataSide] // set by OnData: nobody else reads
 
-	ahead *aheadSide // set by ReadAhead, until that has ended
 	// after is called once the operation in flight has completed.
 	after func()
 }
@@ -63,8 +64,8 @@ func (s *readSide) ready(c *Conn, op string) error {
 	return nil
 }
 
-// read is Conn.Read. A deadline leaves the read in flight, for the next caller.
-func (s *readSide) read(c *Conn, p []byte) (int, error) {
+// read is Conn.ReadAhead. A deadline leaves the read in flight, for the next caller.
+func (s *readSide) read(c *Conn, p []byte, max int) (int, error) {
 	passed := c.io().readDeadline.passed()
 	select {
 	case s.turn <- struct{}{}:
@@ -89,41 +90,22 @@ func (s *readSide) read(c *Conn, p []byte) (int, error) {
 		case s.err != nil:
 			return 0, s.err
 		}
-		var arrived <-chan struct{}
-		if s.ahead != nil {
-			n, over, result := s.ahead.take(p)
-			switch {
-			case n > 0:
-				if !s.ahead.active() {
-					s.endAhead() // nobody may read again for long
-				}
-				return n, nil
-			case over && result != 0:
-				s.err = s.failed(c, "read", result)
-				return 0, s.err
-			case over:
-				s.endAhead()
-				continue
-			}
-			arrived = s.ahead.moved
-		} else if !s.busy {
+		if !s.busy {
 			if err := s.ready(c, "read"); err != nil {
 				return 0, err
 			}
-			n := min(len(p), maxRead)
+			n := min(max, maxRead)
+			if len(s.buf.mem) > keepRead && n <= keepRead {
+				s.buf.free()
+			}
 			if err := s.buf.reserve(n); err != 0 {
 				return 0, &OpError{Op: "read", Err: err}
 			}
 			s.busy = true
 			s.op.started(C.nngo_conn_read(c.c, s.op.c, s.buf.ptr(), C.size_t(n), false))
 		}
-		var done <-chan struct{}
-		if s.ahead == nil {
-			done = s.op.done
-		}
 		select {
-		case <-arrived:
-		case <-done:
+		case <-s.op.done:
 			s.collect(c, "read")
 			if s.err == nil {
 				s.rest = s.buf.mem[:s.op.count]
@@ -176,7 +158,7 @@ func (c *Conn) readOp(ctx context.Context, op string, start func(*readSide) erro
 		return err
 	}
 	defer s.give()
-	if s.busy || len(s.rest) > 0 || s.aheadActive() {
+	if s.unread() {
 		return refuse(op, "", ErrState, readPending)
 	}
 	if s.err != nil {
@@ -212,7 +194,7 @@ func (c *Conn) readOp(ctx context.Context, op string, start func(*readSide) erro
 	return nil
 }
 
-const readPending = "a Read that timed out, or ReadAhead, is still at work; Read its bytes first"
+const readPending = "there are bytes of a Read that timed out, or of ReadAhead; Read them first"
 
 // shrink gives back a buffer that one large operation has blown up.
 func (s *readSide) shrink() {
@@ -223,20 +205,10 @@ func (s *readSide) shrink() {
 
 // pending says whether a read is in flight, or bytes wait that C no longer has.
 // The turn is held.
-func (s *readSide) pending() bool {
-	return s.busy || len(s.rest) > 0 || s.err != nil || s.aheadActive()
-}
+func (s *readSide) pending() bool { return s.unread() || s.err != nil }
 
-func (s *readSide) aheadActive() bool { return s.ahead != nil && s.ahead.active() }
-
-// endAhead releases what ReadAhead has set up, if anything; it is not active.
-func (s *readSide) endAhead() {
-	if s.ahead != nil {
-		s.ahead.stop()
-		s.ahead.free()
-		s.ahead = nil
-	}
-}
+// unread says whether Read has to be called before anything else reads. The turn is held.
+func (s *readSide) unread() bool { return s.busy || len(s.rest) > 0 }
 
 // free releases the aio and the buffer. The turn is held for good.
 func (s *readSide) free() {
@@ -250,7 +222,6 @@ func (s *readSide) free() {
 	if d := s.data.Load(); d != nil {
 		d.free()
 	}
-	s.endAhead()
 	s.buf.free()
 	s.rest = nil
 }

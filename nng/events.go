@@ -130,10 +130,6 @@ func handleEvent(e *C.nngo_event) {
 		if d, ok := dataSides.get(uintptr(e.handle)); ok {
 			d.arrived(e)
 		}
-	case C.NNGO_AHEAD:
-		if a, ok := aheadSides.get(uintptr(e.handle)); ok {
-			a.arrived(e)
-		}
 	case C.NNGO_WRITTEN:
 		if s, ok := writers.get(uintptr(e.handle)); ok {
 			s.written()

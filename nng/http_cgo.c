@@ -20,9 +20,8 @@
 //               neither the aio nor req nor conn. Errors travel as an HTTP response, or as
 //               the aio's result, upon which nng drops the connection.
 //
-//   reader_done a read for Conn.OnData or Conn.ReadAhead has ended. Go starts the next
-//               one. The bytes are lent: to OnData until then, to ReadAhead until its
-//               Read has taken them.
+//   reader_done a read for Conn.OnData has ended. Go starts the next one; until then the
+//               bytes are lent to it.
 //
 //   writer_done a write of an nngo_writer has ended. It starts the next one, and is an
 //               event only if Go has asked.
@@ -847,45 +846,41 @@ reader_done(void *arg)
 {
 	nngo_reader *r = arg;
 	nngo_event   e = {
-		.kind   = r->kind,
+		.kind   = NNGO_DATA,
 		.handle = r->handle,
 		.result = nng_aio_result(r->aio),
 		.count  = nng_aio_count(r->aio),
-		.ptr    = { r->next },
+		.ptr    = { r->buf },
 	};
 
 	event_add(&e);
 }
 
 int
-nngo_reader_alloc(
-    nngo_reader **rp, nng_http_conn *conn, nngo_event_kind kind, uintptr_t handle, size_t cap)
+nngo_reader_alloc(nngo_reader **rp, nng_http_conn *conn, uintptr_t handle, size_t cap)
 {
 	nngo_reader *r;
 	int          rv;
 
-	if ((r = calloc(1, sizeof(*r))) == NULL) {
+	if ((r = malloc(sizeof(*r) + cap)) == NULL) {
 		return (NNG_ENOMEM);
 	}
-	if (((rv = nng_aio_alloc(&r->aio, reader_done, r)) != 0) ||
-	    !reserve(&r->buf, &r->cap, 0, cap)) {
-		nng_aio_free(r->aio);
+	if ((rv = nng_aio_alloc(&r->aio, reader_done, r)) != 0) {
 		free(r);
-		return ((rv != 0) ? rv : NNG_ENOMEM);
+		return (rv);
 	}
 	r->conn   = conn;
-	r->kind   = kind;
 	r->handle = handle;
+	r->cap    = cap;
 	*rp       = r;
 	return (0);
 }
 
 void
-nngo_reader_next(nngo_reader *r, size_t start, size_t len)
+nngo_reader_next(nngo_reader *r)
 {
-	nng_iov iov = { .iov_buf = r->buf + start, .iov_len = len };
+	nng_iov iov = { .iov_buf = r->buf, .iov_len = r->cap };
 
-	r->next = iov.iov_buf;
 	(void) nng_aio_set_iov(r->aio, 1, &iov);
 	nngo_gather();
 	nng_http_conn_read(r->conn, r->aio);
@@ -902,7 +897,6 @@ void
 nngo_reader_free(nngo_reader *r)
 {
 	nng_aio_free(r->aio);
-	buf_put(&r->buf, &r->cap);
 	free(r);
 }
 

@@ -18,7 +18,6 @@ typedef enum {
 	NNGO_REQUEST,     // a request has arrived: ptr is aio, request, connection; result the
 	                  // status to refuse it with, or 0
 	NNGO_DATA,        // a reader has bytes, or has ended: result, count, ptr[0] the bytes
-	NNGO_AHEAD,       // the same of one that reads ahead
 	NNGO_WRITTEN,     // a writer that was asked to tell has completed a write
 	NNGO_SERVER_IDLE, // a server that drains has nothing in hand any more
 } nngo_event_kind;
@@ -84,21 +83,18 @@ nngo_started nngo_conn_transact(nng_http_conn *, nng_http_req *, nng_http_res *,
 nngo_started nngo_client_connect(nng_http_client *, nngo_op *);
 nngo_started nngo_client_transact(nng_http_client *, nng_http_req *, nng_http_res *, nngo_op *);
 
-// An nngo_reader reads for Conn.OnData or Conn.ReadAhead, again and again. Go gets an event of
-// the reader's kind; then it calls nngo_reader_next, which reads into a part of buf. stop waits
-// for the callback that is running, if there is one.
+// An nngo_reader reads for Conn.OnData, again and again. Each time Go gets an event, and calls
+// nngo_reader_next for the next. stop waits for the callback that is running, if there is one.
 typedef struct {
-	nng_aio        *aio;
-	nng_http_conn  *conn;
-	nngo_event_kind kind;
-	uintptr_t       handle;
-	char           *buf;
-	size_t          cap;
-	char           *next; // where the read in flight, or the last one, has its bytes
+	nng_aio       *aio;
+	nng_http_conn *conn;
+	uintptr_t      handle;
+	size_t         cap;
+	char           buf[];
 } nngo_reader;
 
-int  nngo_reader_alloc(nngo_reader **, nng_http_conn *, nngo_event_kind, uintptr_t, size_t cap);
-void nngo_reader_next(nngo_reader *, size_t start, size_t len);
+int  nngo_reader_alloc(nngo_reader **, nng_http_conn *, uintptr_t, size_t cap);
+void nngo_reader_next(nngo_reader *);
 void nngo_reader_stop(nngo_reader *);
 void nngo_reader_free(nngo_reader *);
 
