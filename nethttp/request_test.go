@@ -512,7 +512,7 @@ func TestLargeUpload(t *testing.T) {
 	}
 }
 
-// TestUploadsBehindOneAnother: nng reads long bodies ahead, and not a byte of the request that
+// TestUploadsBehindOneAnother: long bodies are read in large pieces, and not a byte of the request that
 // the client has sent behind them. Handlers take all of it in pieces of any size, a part, or
 // nothing.
 func TestUploadsBehindOneAnother(t *testing.T) {

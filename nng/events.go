@@ -64,6 +64,7 @@ func startPump() Errno {
 		}
 	}
 	pump.running = true
+	keepWorkers(true)
 	// The function is called now, and whenever the descriptor becomes readable.
 	go func() {
 		if err := pump.wake.Read(func(uintptr) bool { return pumpEvents() }); err != nil {
@@ -103,6 +104,7 @@ func endPump() bool {
 	defer pump.mu.Unlock()
 	if pump.users == 0 {
 		C.nngo_events_end()
+		keepWorkers(false)
 		pump.running = false
 	}
 	return !pump.running
