@@ -41,7 +41,7 @@ func leftovers() (left []string) {
 		http.DefaultClient.CloseIdleConnections()
 		runtime.GC()
 		left = nil
-		if err := goleak.Find(goleak.IgnoreAnyFunction("github.com/gonng/nnghttp/nng.(*runner).serve")); err != nil {
+		if err := goleak.Find(); err != nil {
 			left = append(left, err.Error())
 		}
 		if n := sockets(); n > 0 {

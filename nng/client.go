@@ -54,8 +54,13 @@ func NewClient(rawURL string) (*Client, error) {
 		return nil, refuse("new client", rawURL, ErrBadAddr, "the URL names no host")
 	}
 	c := &Client{url: rawURL, host: u.Hostname(), secure: isSecure(u.Scheme), curl: cu, closing: make(chan struct{})}
+	if e := holdPump(); e != 0 { // or it would come and go with each operation
+		C.nng_url_free(cu)
+		return nil, check("new client", rawURL, int(e))
+	}
 	first, err := c.alloc()
 	if err != nil {
+		releasePump()
 		C.nng_url_free(cu)
 		return nil, err
 	}
@@ -309,6 +314,7 @@ func (c *Client) Close() error {
 		c.tls = nil
 		C.nng_url_free(c.curl)
 		c.mu.Unlock()
+		releasePump()
 		live.clients.Add(-1)
 		close(done)
 	}()

@@ -31,7 +31,7 @@ import "C"
 //     connection, because C does that (nng_http_conn_read(3)): afterwards every
 //     call answers ErrConnShut, and Close is still to be called. Their errors: ErrCanceled
 //     and ErrTimedOut (the context), ErrConnShut, ErrConnReset, ErrClosed, ErrProtocol (a
-//     head that is none), ErrState (a Read that timed out has bytes to be read first),
+//     head that is none), ErrState (a Read that timed out, or ReadAhead, has bytes to be read first),
 //     ErrBusy (the message is in use), ErrNoMemory; over TLS ErrCrypto and ErrPeerAuth.
 type Conn struct {
 	c       *C.nng_http_conn
@@ -398,18 +398,18 @@ func (c *Conn) Read(p []byte) (int, error) {
 	return c.io().rd.read(c, p, len(p))
 }
 
-// ReadAhead is Read for who reads in small pieces what is known to be long: one read of C
-// takes up to max bytes, 64 KiB at the most, and what p has no room for is kept for the next
-// Read or ReadAhead. Until all of that has been taken ReadReq, ReadRes, ReadAll, Transact and
-// OnData answer ErrState, and a handler that returns has the connection closed.
+// ReadAhead is Read for who reads in small pieces what may be long: while much arrives, one
+// read of C takes up to max bytes, 64 KiB at the most, and what p has no room for is kept for
+// the next Read or ReadAhead. Until all of that has been taken ReadReq, ReadRes, ReadAll,
+// Transact and OnData answer ErrState, and a handler that returns has the connection closed.
 //
 // Errors: those of Read; ErrInvalid (max is less than 1).
 func (c *Conn) ReadAhead(p []byte, max int) (int, error) {
-	if max < 1 {
-		return 0, refuse("read ahead", "", ErrInvalid, "max is a number of bytes, 1 at the least")
-	}
 	if len(p) == 0 {
 		return 0, c.open("read ahead")
+	}
+	if max < 1 {
+		return 0, refuse("read ahead", "", ErrInvalid, "max is a number of bytes, 1 at the least")
 	}
 	return c.io().rd.read(c, p, max)
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"os"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -59,12 +61,12 @@ func TestReadAheadReadsNothingBeyond(t *testing.T) {
 	require.NoError(t, err)
 	defer req.Close()
 	for i := range 2 {
-		got, piece := []byte{}, make([]byte, 1000)
+		got, piece := []byte{}, make([]byte, 2000)
 		for len(got) < len(body) {
 			n, err := server.ReadAhead(piece, len(body)-len(got))
 			require.NoError(t, err)
 			got = append(got, piece[:n]...)
-			if len(got) == 1000 {
+			if len(got) == 4000 { // the first read was full, so the second one was large
 				err := server.ReadReq(timeout(t, time.Second), req)
 				require.ErrorIs(t, err, nng.ErrState, "bytes of the body wait")
 			}
@@ -92,8 +94,12 @@ func TestReadAheadRefusals(t *testing.T) {
 	n, err := server.ReadAhead(nil, 10)
 	assert.NoError(t, err)
 	assert.Zero(t, n)
-	fmt.Fprint(client, "hello")
-	buf := make([]byte, 2)
+	// The first read is full, so the second takes what it may.
+	fmt.Fprint(client, strings.Repeat("x", 2000), "hello")
+	buf := make([]byte, 2000)
+	_, err = server.ReadAhead(buf, 5000)
+	require.NoError(t, err)
+	buf = buf[:2]
 	n, err = server.ReadAhead(buf, 5)
 	require.NoError(t, err)
 	require.Equal(t, "he", string(buf[:n]))
@@ -102,4 +108,30 @@ func TestReadAheadRefusals(t *testing.T) {
 	_, err = io.ReadFull(server, buf)
 	require.NoError(t, err)
 	assert.Equal(t, "ll", string(buf))
+	assert.ErrorIs(t, server.ReadAll(t.Context(), buf), nng.ErrState)
+	_, err = server.Read(buf)
+	require.NoError(t, err)
+}
+
+// A connection that has brought much and waits does not keep the buffer for that.
+func TestReadAheadLetsGo(t *testing.T) {
+	p := newPair(t, false, false)
+	client, s := mustPipe(t, p)
+	server := s.(*nng.Conn)
+	const size = 3<<20 + 1
+	go client.Write(make([]byte, size))
+	piece, most := make([]byte, 4<<10), 0
+	for n := 0; n < size; {
+		m, err := server.ReadAhead(piece, 64<<10)
+		require.NoError(t, err)
+		n += m
+		most = max(most, nng.ReadBuffer(server))
+	}
+	assert.Equal(t, 64<<10, most, "nothing was read ahead")
+	for range 2 { // as net/http reads when it waits for a request
+		require.NoError(t, server.SetReadDeadline(time.Now().Add(20*time.Millisecond)))
+		_, err := server.ReadAhead(piece, 64<<10)
+		require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+		assert.LessOrEqual(t, nng.ReadBuffer(server), 16<<10)
+	}
 }

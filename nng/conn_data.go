@@ -25,7 +25,7 @@ import "C"
 // operations that read answer ErrState from then on; deadlines for reading mean nothing.
 //
 // Errors: ErrInvalid (fn is nil), ErrState (a connection that belongs to a server, a Read that
-// timed out has bytes to be read first, a second OnData), ErrClosed, ErrNoMemory.
+// timed out, or ReadAhead, has bytes to be read first, a second OnData), ErrClosed, ErrNoMemory.
 func (c *Conn) OnData(fn func(p []byte, err error)) error {
 	const op = "on data"
 	if fn == nil {

@@ -12,6 +12,7 @@ import "C"
 const (
 	maxRead  = 64 << 10 // bounds one read of C
 	keepRead = 16 << 10 // a larger buffer is not kept for a smaller read, which may be long in coming
+	fullRead = 1 << 10  // if a read is full, and brings so much, more is likely to be there
 )
 
 // A readSide is the reading half of a connection: whose turn it is, the one read
@@ -21,7 +22,9 @@ type readSide struct {
 	op   *op                      // made at the first use
 	buf  buffer                   // C reads into it
 	rest []byte                   // part of buf: arrived, not yet taken
+	size int                      // what the last read has asked C for
 	busy bool                     // a read is in flight
+	more bool                     // that was there, and not little
 	err  error                    // what ended the stream; every later read gets it
 	data atomic.Pointer[dataSide] // set by OnData: nobody else reads
 
@@ -95,12 +98,16 @@ func (s *readSide) read(c *Conn, p []byte, max int) (int, error) {
 				return 0, err
 			}
 			n := min(max, maxRead)
+			if !s.more {
+				n = min(n, len(p))
+			}
 			if len(s.buf.mem) > keepRead && n <= keepRead {
 				s.buf.free()
 			}
 			if err := s.buf.reserve(n); err != 0 {
 				return 0, &OpError{Op: "read", Err: err}
 			}
+			s.size = n
 			s.busy = true
 			s.op.started(C.nngo_conn_read(c.c, s.op.c, s.buf.ptr(), C.size_t(n), false))
 		}
@@ -109,6 +116,7 @@ func (s *readSide) read(c *Conn, p []byte, max int) (int, error) {
 			s.collect(c, "read")
 			if s.err == nil {
 				s.rest = s.buf.mem[:s.op.count]
+				s.more = s.op.count == s.size && s.size >= fullRead
 			}
 		case <-c.io().closing:
 		case <-passed:

@@ -13,7 +13,6 @@ import (
 
 // #include "http_cgo.h"
 // #cgo noescape nngo_events_take
-// #cgo nocallback nngo_events_take
 import "C"
 
 // The pump is nng's event loop. It waits for a descriptor, as everything in Go that waits for
@@ -26,6 +25,7 @@ var pump struct {
 	users   int
 	running bool
 	ready   bool            // C is set up
+	broken  bool            // Go cannot wait for C
 	wake    syscall.RawConn // becomes readable when there is something to do
 }
 
@@ -36,6 +36,9 @@ var pumpPolls = true
 func holdPump() Errno {
 	pump.mu.Lock()
 	defer pump.mu.Unlock()
+	if pump.broken {
+		return ErrInternal
+	}
 	if !pump.running {
 		if e := startPump(); e != 0 {
 			return e
@@ -68,7 +71,11 @@ func startPump() Errno {
 	// The function is called now, and whenever the descriptor becomes readable.
 	go func() {
 		if err := pump.wake.Read(func(uintptr) bool { return pumpEvents() }); err != nil {
-			slog.Error("nng: events cannot be waited for", "error", err) // no poller: nothing works
+			slog.Error("nng: events cannot be waited for", "error", err)
+			pump.mu.Lock()
+			defer pump.mu.Unlock()
+			stopPump()
+			pump.broken = true
 		}
 	}()
 	return 0
@@ -103,11 +110,15 @@ func endPump() bool {
 	pump.mu.Lock()
 	defer pump.mu.Unlock()
 	if pump.users == 0 {
-		C.nngo_events_end()
-		keepWorkers(false)
-		pump.running = false
+		stopPump()
 	}
 	return !pump.running
+}
+
+func stopPump() {
+	C.nngo_events_end()
+	keepWorkers(false)
+	pump.running = false
 }
 
 // handleEvent does what an event asks for. It must not block.

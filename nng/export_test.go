@@ -11,6 +11,9 @@ func PumpPolls() bool { return pumpPolls && mends("n3") }
 // MaxQueued is how much Write may queue behind what C is sending.
 func MaxQueued(c *Conn) int { return int(c.io().wr.c.max) }
 
+// ReadBuffer is the size of the buffer that Read has.
+func ReadBuffer(c *Conn) int { return len(c.io().rd.buf.mem) }
+
 // LiveObjects tells how many C objects the package owns, by kind, and how many the
 // garbage collector has freed because Close was forgotten.
 func LiveObjects() map[string]int64 {

@@ -1,7 +1,7 @@
 // The callback contract.
 //
-// No callback calls Go, and none blocks. What Go has to know becomes an event, and Go is
-// woken only if it sleeps.
+// No callback calls Go, and none blocks, but for memory. What Go has to know becomes an event,
+// and Go is woken only if it sleeps.
 //
 // They run on whatever thread runs the task of an aio. With our libnng (patch N3) that is
 // mostly one of Go's: nngo_events_take does what nng's poller thread would, and a call that
@@ -622,7 +622,7 @@ nngo_writer_start(nngo_writer *w, const void *data, size_t len, bool all)
 		return (NNG_ENOMEM);
 	}
 	memcpy(w->flying, data, len);
-	w->busy = w->tell = true;
+	w->busy = true;
 	writer_unlock(w);
 	writer_submit(w, len, all);
 	return (0);
@@ -632,7 +632,7 @@ static void
 writer_begin(nngo_writer *w)
 {
 	writer_lock(w);
-	w->busy = w->tell = true;
+	w->busy = true;
 	writer_unlock(w);
 	nngo_gather();
 }

@@ -136,7 +136,7 @@ typedef struct {
 
 // nngo_writer_add copies as much as there is room for. If that is not all, or tell is set in
 // nngo_writer_look while a write is in flight, an event comes when a write has ended. The
-// three below are for idle writers, and always tell.
+// three below are for idle writers.
 int               nngo_writer_alloc(nngo_writer **, nng_http_conn *, uintptr_t);
 nngo_added        nngo_writer_add(nngo_writer *, const void *, size_t);
 nngo_writer_state nngo_writer_look(nngo_writer *, bool tell);

@@ -53,7 +53,7 @@ func leftovers() (left []string) {
 				left = append(left, fmt.Sprintf("%s: %d", kind, n))
 			}
 		}
-		if err := goleak.Find(goleak.IgnoreAnyFunction("github.com/gonng/nnghttp/nng.(*runner).serve")); err != nil {
+		if err := goleak.Find(); err != nil {
 			left = append(left, err.Error())
 		}
 		if len(left) == 0 || time.Now().After(end) {

@@ -34,7 +34,7 @@ type op struct {
 	handle uintptr
 	done   chan struct{} // one token per completion
 
-	// Written by the callback before the token is sent.
+	// Written before the token is sent.
 	result Errno
 	count  int
 	output unsafe.Pointer // nng_aio_get_output(aio, 0)

@@ -192,7 +192,7 @@ func stdHijack(speak func(net.Conn)) http.HandlerFunc {
 	}
 }
 
-// onData echoes as echo does, but on nng's threads.
+// onData echoes as echo does, from a callback.
 func onData(_ context.Context, conn *nng.Conn, _ *nng.Request) (*nng.Response, error) {
 	if err := conn.Hijack(); err != nil {
 		return nil, err

@@ -4,6 +4,8 @@
 
 #include "testutil.h"
 
+#include <sys/stat.h>
+
 extern int  nni_plat_poll_take(int *) __attribute__((weak));
 extern void nni_plat_poll_give(void) __attribute__((weak));
 extern bool nni_plat_poll(void) __attribute__((weak));
@@ -117,6 +119,26 @@ main(void)
 	}
 	sleep_ms(50);
 	CHECK(count_fds() < 20, "%d descriptors are open", count_fds());
+
+	test_step = "a file that blocks holds nobody up";
+	char path[] = "/tmp/n3-XXXXXX", fifo[64];
+	MUST(mkdtemp(path) != NULL);
+	(void) snprintf(fifo, sizeof(fifo), "%s/fifo", path);
+	MUST(mkfifo(fifo, 0600) == 0);
+	nng_http_handler *h;
+	MUST(nng_http_handler_alloc_file(&h, "/file", fifo) == 0);
+	MUST(nng_http_server_add_handler(s.srv, h) == 0);
+	int waits = tcp_connect(s.port, 0);
+	MUST(send_all(waits, "GET /file HTTP/1.1\r\nHost: x\r\n\r\n", 31));
+	for (int i = 0; i < 50; i++) { // it is read in the middle of this
+		CHECK(ask(fd, epfd), "no reply while a file is waited for");
+	}
+	int w = open(fifo, O_WRONLY); // waits until somebody opens it for reading
+	MUST(w >= 0);
+	close(w);
+	close(waits);
+	(void) unlink(fifo);
+	(void) rmdir(path);
 
 	test_step = "the descriptor can be woken";
 	p = (struct pollfd){ epfd, POLLIN, 0 };
