@@ -70,12 +70,8 @@ func (s *readSide) ready(c *Conn, op string) error {
 // read is Conn.ReadAhead. A deadline leaves the read in flight, for the next caller.
 func (s *readSide) read(c *Conn, p []byte, max int) (int, error) {
 	passed := c.io().readDeadline.passed()
-	select {
-	case s.turn <- struct{}{}:
-	case <-c.io().closing:
-		return 0, closedError("read")
-	case <-passed:
-		return 0, &OpError{Op: "read", Err: ErrTimedOut}
+	if err := takeTurn("read", s.turn, c.io().closing, passed); err != nil {
+		return 0, err
 	}
 	defer s.give()
 	for {
@@ -111,17 +107,23 @@ func (s *readSide) read(c *Conn, p []byte, max int) (int, error) {
 			s.busy = true
 			s.op.started(C.nngo_conn_read(c.c, s.op.c, s.buf.ptr(), C.size_t(n), false))
 		}
-		select {
-		case <-s.op.done:
+		ended := isOver(s.op.done) // often it has, and that is quick to find out
+		if !ended {
+			select {
+			case <-s.op.done:
+				ended = true
+			case <-c.io().closing:
+			case <-passed:
+				// The deadline may have been moved on while we slept.
+				passed = c.io().readDeadline.passed()
+			}
+		}
+		if ended {
 			s.collect(c, "read")
 			if s.err == nil {
 				s.rest = s.buf.mem[:s.op.count]
 				s.more = s.op.count == s.size && s.size >= fullRead
 			}
-		case <-c.io().closing:
-		case <-passed:
-			// The deadline may have been moved on while we slept.
-			passed = c.io().readDeadline.passed()
 		}
 	}
 }

@@ -107,16 +107,8 @@ func (s *writeSide) ready(c *Conn, op string) error {
 func (s *writeSide) write(c *Conn, p []byte) (n int, err error) {
 	t := c.io()
 	passed := t.writeDeadline.passed()
-	select {
-	case s.turn <- struct{}{}:
-	default:
-		select {
-		case s.turn <- struct{}{}:
-		case <-t.closing:
-			return 0, closedError("write")
-		case <-passed:
-			return 0, &OpError{Op: "write", Err: ErrTimedOut}
-		}
+	if err := takeTurn("write", s.turn, t.closing, passed); err != nil {
+		return 0, err
 	}
 	defer s.give()
 	for {

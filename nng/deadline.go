@@ -55,7 +55,24 @@ func (d *deadline) set(t time.Time) {
 	d.timer = timer
 }
 
-// isOver reports whether a channel from passed is closed.
+// takeTurn waits for a turn, until the connection is closed or the deadline has passed.
+func takeTurn(op string, turn chan<- struct{}, closing, passed <-chan struct{}) error {
+	select { // mostly nobody else is at it, and that is quick to find out
+	case turn <- struct{}{}:
+		return nil
+	default:
+	}
+	select {
+	case turn <- struct{}{}:
+		return nil
+	case <-closing:
+		return closedError(op)
+	case <-passed:
+		return &OpError{Op: op, Err: ErrTimedOut}
+	}
+}
+
+// isOver reports whether a channel is closed, or takes the token of one that has one.
 func isOver(passed <-chan struct{}) bool {
 	select {
 	case <-passed:
