@@ -9,7 +9,7 @@ GO          ?= go
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-lib setup-test lib lib-asan lib-tsan lib-nohttp lib-notls lib-reference \
-	lib-reference-asan peers run test test-nohttp test-notls nettest race asan rapid rolling-restart vet generate-check \
+	lib-reference-asan peers run test test-nohttp test-notls test-threads nettest race asan rapid rolling-restart vet generate-check \
 	check-patches test-build clean docker setup-bench bench bench-short
 
 help: ## this list
@@ -63,6 +63,9 @@ test-nohttp: setup lib-nohttp ## the tests of package nng on a libnng without HT
 
 test-notls: setup lib-notls ## the tests of package nng on a libnng without TLS
 	scripts/with-lib nng-notls $(GO) test -count=1 -tags nng_notls ./nng/...
+
+test-threads: setup lib ## the tests of package nng on nng's own threads, as with a library without patch N3
+	NNGHTTP_TEST_THREADS=1 scripts/with-lib nng $(GO) test -count=1 ./nng/...
 
 race: setup-test lib lib-nohttp lib-notls ## the packages' and the command's tests under the race detector
 	RAPID_CHECKS=250 scripts/with-lib nng $(GO) test -race -count=1 -timeout 15m ./nng/... ./nethttp/... ./cmd/...

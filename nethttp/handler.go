@@ -19,8 +19,8 @@ import (
 // itself. h gets what net/http would give it: see the package comment for what differs.
 //
 // The request's body is read from the connection as h reads it, and what h writes goes
-// out as it comes. nng's own collecting of bodies is off. h runs in a goroutine of its
-// own for each request.
+// out as it comes. nng's own collecting of bodies is off. h runs in a goroutine, as an
+// nng.HandlerFunc does.
 //
 // Errors: those of nng.NewHandler.
 func Handler(h http.Handler) (*nng.Handler, error) {

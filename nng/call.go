@@ -34,6 +34,8 @@ import "C"
 // error or panic, closes the connection without a word.
 //
 // The function runs in a goroutine of its own, and may block, panic and end its goroutine.
+// Others use the goroutine afterwards, so what it sets for it or for its thread
+// (runtime.LockOSThread, pprof.SetGoroutineLabels) it takes back.
 type HandlerFunc func(ctx context.Context, conn *Conn, req *Request) (*Response, error)
 
 // ErrAbortHandler makes the server drop the connection, silently, when a handler
