@@ -807,10 +807,11 @@ func TestDraftCost(t *testing.T) {
 		}
 	}
 	run(2000)
-	// Of several rounds the best: what else goes on in the process is counted too.
-	const n = 4000
+	// Of many short rounds the best: what else goes on in the process is counted too, and on
+	// a busy machine the pump looks once more now and then.
+	const n = 400
 	calls, allocs := 1e9, 1e9
-	for range 5 {
+	for range 50 {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
 		c := runtime.NumCgoCall()
@@ -818,13 +819,13 @@ func TestDraftCost(t *testing.T) {
 		calls = min(calls, float64(runtime.NumCgoCall()-c)/n)
 		runtime.ReadMemStats(&after)
 		allocs = min(allocs, float64(after.Mallocs-before.Mallocs)/n)
-		if calls <= 2.1 && allocs <= 3 {
+		if calls <= 2 && allocs <= 3 {
 			break
 		}
 	}
 	t.Logf("per request: %.2f calls into C, %.2f allocations", calls, allocs)
 	if nng.PumpPolls() { // else the pump asks once more
-		assert.Less(t, calls, 2.2) // a busy machine makes some more
+		assert.LessOrEqual(t, calls, 2.0)
 	}
 	assert.LessOrEqual(t, allocs, 3.0)
 }

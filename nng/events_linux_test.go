@@ -29,9 +29,11 @@ func TestNoThreadOfNngIsWoken(t *testing.T) {
 			require.NoError(t, err)
 			message, reply = "0123456789abcdef", make([]byte, 16)
 		}
-		const n = 2000
+		// Of many short rounds one will do: a busy machine makes tasks slow, and then nng's
+		// threads get some.
+		const n = 200
 		most := 0
-		for range 5 { // a busy machine makes tasks slow, and then nng's threads get some
+		for range 50 {
 			before := switches(t, "nng:task", "nng:poll:epoll", "nng:reap2")
 			for range n {
 				_, err := io.WriteString(conn, message)
@@ -39,11 +41,11 @@ func TestNoThreadOfNngIsWoken(t *testing.T) {
 				_, err = io.ReadAtLeast(conn, reply, 16)
 				require.NoError(t, err)
 			}
-			if most = switches(t, "nng:task", "nng:poll:epoll", "nng:reap2") - before; most < n/4 {
+			if most = switches(t, "nng:task", "nng:poll:epoll", "nng:reap2") - before; most < n/20 {
 				break
 			}
 		}
-		assert.Less(t, most, n/4, "context switches of nng's threads in %d round trips", n)
+		assert.Less(t, most, n/20, "context switches of nng's threads in %d round trips", n)
 	}
 }
 

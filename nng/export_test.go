@@ -14,6 +14,13 @@ func MaxQueued(c *Conn) int { return int(c.io().wr.c.max) }
 // ReadBuffer is the size of the buffer that Read has.
 func ReadBuffer(c *Conn) int { return len(c.io().rd.buf.mem) }
 
+// IdleWorkers is how many goroutines wait for the next handler.
+func IdleWorkers() int {
+	workers.mu.Lock()
+	defer workers.mu.Unlock()
+	return len(workers.idle)
+}
+
 // LiveObjects tells how many C objects the package owns, by kind, and how many the
 // garbage collector has freed because Close was forgotten.
 func LiveObjects() map[string]int64 {

@@ -38,7 +38,6 @@ func goJob(j job) {
 func (w worker) work() {
 	for j := range w {
 		j.run() // may end the goroutine
-		j = nil
 		if !w.rest() {
 			return
 		}
