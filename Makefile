@@ -1,15 +1,15 @@
 # `make help` lists the targets. What they do is in scripts/ and CMakeLists.txt.
 #
 # Variables that reach the C library's build: NNG_VERSION=1.12.4,
-# NNG_SOURCE=tarball-or-tree, NNG_PATCHES=OFF (see third_party/nng/README.md).
+# NNG_SOURCE=tarball-or-tree, NNG_PATCHES=OFF, NNG_LOOP=OFF (see third_party/nng/README.md).
 
 LISTEN      ?= http://127.0.0.1:8080
 STATICCHECK ?= honnef.co/go/tools/cmd/staticcheck@v0.7.0
 GO          ?= go
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-lib setup-test lib lib-asan lib-tsan lib-nohttp lib-notls lib-reference \
-	lib-reference-asan peers run test test-nohttp test-notls test-threads nettest race asan rapid rolling-restart vet generate-check \
+.PHONY: help setup setup-lib setup-test lib lib-noloop lib-asan lib-asan-assert lib-tsan lib-nohttp lib-notls lib-reference \
+	lib-reference-asan peers run test test-nohttp test-notls test-noloop nettest race asan rapid rolling-restart vet generate-check \
 	check-patches test-build clean docker setup-bench bench bench-short
 
 help: ## this list
@@ -30,8 +30,14 @@ setup-bench: ## the same, and what the benchmarks need (wrk, valgrind)
 lib: setup-lib ## libnng into build/nng
 	@scripts/build-lib nng
 
+lib-noloop: setup-lib ## ... without the loop into build/nng-noloop
+	@scripts/build-lib nng-noloop
+
 lib-asan: setup-lib ## ... with AddressSanitizer into build/nng-asan
 	@scripts/build-lib nng-asan
+
+lib-asan-assert: setup-lib ## ... and with nng's assertions into build/nng-asan-assert
+	@scripts/build-lib nng-asan-assert
 
 lib-tsan: setup-lib ## ... with ThreadSanitizer into build/nng-tsan (for C programs)
 	@scripts/build-lib nng-tsan
@@ -64,8 +70,8 @@ test-nohttp: setup lib-nohttp ## the tests of package nng on a libnng without HT
 test-notls: setup lib-notls ## the tests of package nng on a libnng without TLS
 	scripts/with-lib nng-notls $(GO) test -count=1 -tags nng_notls ./nng/...
 
-test-threads: setup lib ## the tests of package nng on nng's own threads, as with a library without patch N3
-	NNGHTTP_TEST_THREADS=1 scripts/with-lib nng $(GO) test -count=1 ./nng/...
+test-noloop: setup lib-noloop ## the packages' tests on a library without the loop: nng's own threads do all work
+	scripts/with-lib nng-noloop $(GO) test -count=1 -tags nng_noloop ./nng/... ./nethttp/...
 
 race: setup-test lib lib-nohttp lib-notls ## the packages' and the command's tests under the race detector
 	RAPID_CHECKS=250 scripts/with-lib nng $(GO) test -race -count=1 -timeout 15m ./nng/... ./nethttp/... ./cmd/...

@@ -16,7 +16,7 @@ import (
 // when the library is not ours, so that nothing is known about it.
 func builtIn() string {
 	folder, ours := map[string]string{
-		"vendored": "nng", "asan": "nng-asan", "reference": "nng-reference", "notls": "nng-notls", "nohttp": "nng-nohttp",
+		"vendored": "nng", "noloop": "nng-noloop", "asan": "nng-asan", "reference": "nng-reference", "notls": "nng-notls", "nohttp": "nng-nohttp",
 	}[nng.LinkInfo().Mode]
 	if !ours {
 		return ""
@@ -58,7 +58,7 @@ func TestLinkInfo(t *testing.T) {
 	case "notls":
 		assert.Equal(t, "none", info.TLSEngine)
 		assert.Contains(t, s, "without TLS")
-	case "vendored", "asan", "reference":
+	case "vendored", "noloop", "asan", "reference":
 		assert.Equal(t, "mbed", info.TLSEngine)
 		assert.Contains(t, s, "TLS by mbed")
 	}
@@ -76,6 +76,11 @@ func TestLinkInfoPatches(t *testing.T) {
 	}
 	files, err := filepath.Glob(filepath.Join("..", "third_party", "nng", "patches", info.Version, "*.patch"))
 	require.NoError(t, err)
+	if info.Mode != "noloop" {
+		loop, err := filepath.Glob(filepath.Join("..", "third_party", "nng", "patches", info.Version, "loop", "*.patch"))
+		require.NoError(t, err)
+		files = append(files, loop...)
+	}
 	want := make([]string, len(files))
 	for i, f := range files {
 		want[i] = strings.TrimSuffix(filepath.Base(f), ".patch")

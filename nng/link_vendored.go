@@ -1,4 +1,4 @@
-//go:build !nng_system && !nng_custom && !nng_notls && !nng_nohttp && !nng_reference && !asan
+//go:build !nng_system && !nng_custom && !nng_notls && !nng_nohttp && !nng_reference && !nng_noloop && !asan
 
 package nng
 
