@@ -71,7 +71,7 @@ func NewClient(rawURL string) (*Client, error) {
 
 func (c *Client) alloc() (*cClient, error) {
 	cc := &cClient{tlsSet: c.tlsSet}
-	if rv := C.nng_http_client_alloc(&cc.c, c.curl); rv != 0 {
+	if rv := C.nngo_client_alloc(&cc.c, c.curl); rv != 0 {
 		return nil, check("new client", c.url, int(rv))
 	}
 	if c.tls != nil {

@@ -1,13 +1,14 @@
 package nng
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"runtime"
 	"runtime/debug"
 	"sync"
-	"syscall"
+	"time"
 	"unsafe"
 )
 
@@ -15,110 +16,150 @@ import (
 // #cgo noescape nngo_events_take
 import "C"
 
-// The pump is nng's event loop. It waits for a descriptor, as everything in Go that waits for
-// the network does; then C looks which sockets are ready and runs what comes of that, all on
-// the pump's thread (patch N3), and the pump does what the events ask for that C has noted.
-// With other libraries nng's own threads do all but the last. No thread waits in C, and none
-// is woken for a request. The pump runs as long as anybody can expect an event.
+// The pump does the work of nng's threads for what belongs to Go: it waits for a descriptor,
+// as everything in Go that waits for the network does; then C looks which of Go's sockets are
+// ready and runs what comes of that, all on the pump's thread (patch N3), and the pump does
+// what the events ask for that C has noted. With other libraries nng's own threads do all but
+// the last. No thread waits in C, and none is woken for a request. The pump runs as long as
+// anybody can expect an event.
 var pump struct {
 	mu      sync.Mutex
 	users   int
 	running bool
-	ready   bool            // C is set up
-	broken  bool            // Go cannot wait for C
-	wake    syscall.RawConn // becomes readable when there is something to do
+	wake    *os.File // becomes readable when there is something to do
 }
 
-// pumpPolls is false for tests of how other libraries are used.
-var pumpPolls = true
+// pumpTick is how often the pump looks without need. What has been lost, a signal of a
+// condition variable or an event, costs so much time and no more.
+const pumpTick = time.Second
 
 // holdPump makes the pump run until releasePump.
 func holdPump() Errno {
 	pump.mu.Lock()
 	defer pump.mu.Unlock()
-	if pump.broken {
-		return ErrInternal
-	}
 	if !pump.running {
 		if e := startPump(); e != 0 {
 			return e
 		}
+	} else if pump.users == 0 {
+		lookNow() // nng_fini may have been called
 	}
 	pump.users++
 	return 0
 }
 
-func startPump() Errno {
-	if !pump.ready {
-		if rv := C.nngo_events_init(C.bool(pumpPolls)); rv != 0 {
-			return Errno(rv)
-		}
-		pump.ready = true
-	}
+// beginEvents opens the pump's descriptor. pump.mu is held here, and in the next two.
+func beginEvents() Errno {
 	var fd C.int
 	if rv := C.nngo_events_begin(&fd); rv != 0 {
 		return Errno(rv)
 	}
-	if pump.wake == nil { // it is the same descriptor each time
-		var err error
-		if pump.wake, err = os.NewFile(uintptr(fd), "nng events").SyscallConn(); err != nil {
-			C.nngo_events_end()
-			return ErrInternal
-		}
+	wake := os.NewFile(uintptr(fd), "nng events")
+	if err := wake.SetReadDeadline(time.Time{}); err != nil {
+		C.nngo_events_end()
+		wake.Close()
+		slog.Error("nng: events cannot be waited for", "error", err)
+		return ErrInternal
 	}
-	pump.running = true
-	keepWorkers(true)
-	// The function is called now, and whenever the descriptor becomes readable.
-	go func() {
-		if err := pump.wake.Read(func(uintptr) bool { return pumpEvents() }); err != nil {
-			slog.Error("nng: events cannot be waited for", "error", err)
-			pump.mu.Lock()
-			defer pump.mu.Unlock()
-			stopPump()
-			pump.broken = true
-		}
-	}()
+	pump.wake = wake
 	return 0
 }
 
-func releasePump() {
-	pump.mu.Lock()
-	defer pump.mu.Unlock()
-	if pump.users--; pump.users == 0 {
-		C.nngo_events_wake()
+func startPump() Errno {
+	if e := beginEvents(); e != 0 {
+		return e
 	}
-}
-
-// pumpEvents handles events until there are none. It says whether the pump ends.
-func pumpEvents() (end bool) {
-	for {
-		e := C.nngo_events_take()
-		list := unsafe.Slice(e.list, int(e.n))
-		for i := range list {
-			handleEvent(&list[i])
-		}
-		if !e.more {
-			return endPump()
-		}
-		// What has been woken runs now. Often it makes more events come.
-		runtime.Gosched()
-	}
-}
-
-// endPump ends the pump if nobody needs it.
-func endPump() bool {
-	pump.mu.Lock()
-	defer pump.mu.Unlock()
-	if pump.users == 0 {
-		stopPump()
-	}
-	return !pump.running
+	pump.running = true
+	keepWorkers(true)
+	go runPump(pump.wake)
+	return 0
 }
 
 func stopPump() {
 	C.nngo_events_end()
 	keepWorkers(false)
 	pump.running = false
+}
+
+// runPump is the pump's goroutine. It handles events now, and whenever the descriptor becomes
+// readable.
+func runPump(wake *os.File) {
+	for ok := true; ok; {
+		late := false
+		raw, err := wake.SyscallConn()
+		for err == nil {
+			_ = wake.SetReadDeadline(time.Now().Add(pumpTick))
+			var again bool
+			err = raw.Read(func(uintptr) bool {
+				again = pumpEvents(late)
+				late = false
+				return again
+			})
+			late = errors.Is(err, os.ErrDeadlineExceeded)
+			if late {
+				err = nil
+			} else if again {
+				break
+			}
+		}
+		if err != nil {
+			slog.Error("nng: events cannot be waited for", "error", err)
+		}
+		wake.Close()
+		wake, ok = nextPump()
+	}
+}
+
+// nextPump ends the pump, or begins again for a library that was ended with nng_fini.
+func nextPump() (wake *os.File, ok bool) {
+	pump.mu.Lock()
+	defer pump.mu.Unlock()
+	if pump.users == 0 {
+		stopPump()
+		return nil, false
+	}
+	for e := beginEvents(); e != 0; e = beginEvents() {
+		slog.Error("nng: events cannot be waited for; trying again", "error", e)
+		pump.mu.Unlock()
+		time.Sleep(pumpTick)
+		pump.mu.Lock()
+	}
+	return pump.wake, true
+}
+
+// lookNow makes the pump look as it does at a tick. pump.mu is held.
+func lookNow() { _ = pump.wake.SetReadDeadline(time.Now()) }
+
+func releasePump() {
+	pump.mu.Lock()
+	defer pump.mu.Unlock()
+	if pump.users--; pump.users == 0 {
+		lookNow()
+	}
+}
+
+// pumpEvents handles events until there are none. It says whether the pump has to begin
+// again, or to end.
+func pumpEvents(late bool) (again bool) {
+	for {
+		e := C.nngo_events_take(C.bool(late))
+		list := unsafe.Slice(e.list, int(e.n))
+		for i := range list {
+			handleEvent(&list[i])
+		}
+		if !e.more {
+			return bool(e.gone) || pumpUnused()
+		}
+		late = false
+		// What has been woken runs now. Often it makes more events come.
+		runtime.Gosched()
+	}
+}
+
+func pumpUnused() bool {
+	pump.mu.Lock()
+	defer pump.mu.Unlock()
+	return pump.users == 0
 }
 
 // handleEvent does what an event asks for. It must not block.

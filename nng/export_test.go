@@ -1,12 +1,7 @@
 package nng
 
-import "os"
-
-// With this set the tests use nng's threads, as with a library that has no patch N3.
-func init() { pumpPolls = os.Getenv("NNGHTTP_TEST_THREADS") == "" }
-
-// PumpPolls tells whether the pump does the work of nng's poller thread.
-func PumpPolls() bool { return pumpPolls && mends("n3") }
+// HasLoop tells whether the pump does the work of nng's threads (patch N3).
+func HasLoop() bool { return mends("n3") }
 
 // MaxQueued is how much Write may queue behind what C is sending.
 func MaxQueued(c *Conn) int { return int(c.io().wr.c.max) }

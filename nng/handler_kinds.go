@@ -58,7 +58,7 @@ func NewStaticHandler(path string, data []byte, contentType string) (*Handler, e
 	data = append(make([]byte, 0, len(data)+1), data...) // +1: never nil
 	t := cstring(contentType)
 	h := &Handler{alloc: func(path string, _ C.uintptr_t) (c *C.nng_http_handler, rv C.int) {
-		rv = C.nng_http_handler_alloc_static(&c, cstring(path),
+		rv = C.nngo_static_alloc(&c, cstring(path),
 			unsafe.Pointer(unsafe.SliceData(data)), C.size_t(len(data)), t)
 		return c, rv
 	}}
@@ -83,7 +83,7 @@ func NewRedirectHandler(path string, status int, location string) (*Handler, err
 	}
 	l := cstring(location)
 	h := &Handler{alloc: func(path string, _ C.uintptr_t) (c *C.nng_http_handler, rv C.int) {
-		rv = C.nng_http_handler_alloc_redirect(&c, cstring(path), C.uint16_t(status), l)
+		rv = C.nngo_redirect_alloc(&c, cstring(path), C.uint16_t(status), l)
 		return c, rv
 	}}
 	return h.init("new redirect handler", path)

@@ -31,11 +31,11 @@
 // Every method of every type may be called from several goroutines at once. Handlers
 // run in goroutines. No goroutine holds an operating system thread while it waits.
 //
-// While there is something that can make events, one goroutine does the work of nng's poller
-// thread. On it, and in calls that start operations, run nng's callbacks, also those of C code
-// in the same process that uses libnng: as nng's manual says, they must not block
-// (nng_aio_alloc(3)). With libraries other than the one that this module builds, and on systems
-// without epoll, nng's own threads do all that.
+// While there is something that can make events, one goroutine does the work of nng's threads
+// for what belongs to this package. Other C code in the process that uses libnng does not
+// notice: its sockets, callbacks and handlers stay with nng's own threads. With libraries
+// other than the one that this module builds, and on systems without epoll, those do all the
+// work.
 //
 // # Errors
 //

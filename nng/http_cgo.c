@@ -4,9 +4,11 @@
 // and Go is woken only if it sleeps.
 //
 // They run on whatever thread runs the task of an aio. With our libnng (patch N3) that is
-// mostly one of Go's: nngo_events_take does what nng's poller thread would, and a call that
-// starts an operation, or ends one, runs what comes of it before it returns. Otherwise it is
-// one of nng's "nng:task" threads, which also get what is left over when tasks take long.
+// mostly one of Go's: nngo_events_take does what nng's poller thread would do for Go's
+// sockets, and a call that starts an operation, or ends one, runs what comes of it before it
+// returns. Otherwise it is one of nng's "nng:task" threads, which also get what is left over
+// when tasks take long. Only what is made between nngo_gather and nngo_run, and what comes
+// of that, is Go's; the callbacks of other C code in the process never run on Go's threads.
 // nng holds no locks, and the functions below none of ours, when tasks run.
 //
 //   op_done     an aio of ours has completed. The op stays owned by Go; it is not freed
@@ -49,14 +51,16 @@
 #endif
 #endif
 
-// Patch N3: how Go does the work of nng's poller thread. Bound weakly they are NULL in other
-// libraries, and on systems without epoll.
-extern int  nni_plat_poll_take(int *) __attribute__((weak));
-extern void nni_plat_poll_give(void) __attribute__((weak));
-extern bool nni_plat_poll(void) __attribute__((weak));
-extern void nni_plat_poll_wake(void) __attribute__((weak));
-extern void nni_task_gather(void) __attribute__((weak));
-extern void nni_task_run(void) __attribute__((weak));
+// Patch N3 (internal/nngloop/loop.h): how Go has a loop of its own in nng. Bound weakly they
+// are NULL in other libraries, and on systems without epoll.
+extern int  nni_loop_take(int *) __attribute__((weak));
+extern void nni_loop_give(void) __attribute__((weak));
+extern void nni_loop_wake(void) __attribute__((weak));
+extern int  nni_loop_poll(bool late) __attribute__((weak));
+extern void nni_loop_enter(void) __attribute__((weak));
+extern void nni_loop_leave(void) __attribute__((weak));
+
+enum { LOOP_DONE, LOOP_MORE, LOOP_GONE }; // what nni_loop_poll returns
 
 // The events that Go has not taken yet. Two lists change places when it takes them.
 static struct {
@@ -67,17 +71,19 @@ static struct {
 	nngo_event     *taken;
 	size_t          taken_cap;
 	bool            asleep; // Go waits for the descriptor
-	bool            polls;  // Go does the poller's work; written while nothing else runs
-	int             wake[2];
+	int             wake[2]; // that it waits for, without a loop
 } events = { .mtx = PTHREAD_MUTEX_INITIALIZER };
 
-int
-nngo_events_init(bool poll)
+bool
+nngo_has_loop(void)
 {
-	events.polls = poll && (nni_plat_poll_take != NULL);
-	if (events.polls) {
-		return (0);
-	}
+	return (nni_loop_take != NULL);
+}
+
+// events_open makes the descriptor that wakes Go, without a loop.
+static int
+events_open(void)
+{
 #ifdef __linux__
 	events.wake[0] = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	events.wake[1] = events.wake[0];
@@ -99,33 +105,41 @@ nngo_events_init(bool poll)
 int
 nngo_events_begin(int *fd)
 {
-	int rv;
+	static bool open;
+	int         rv;
 
-	if (!events.polls) {
-		*fd = events.wake[0];
-	} else if ((rv = nni_plat_poll_take(fd)) != 0) {
-		return (rv);
+	if (nngo_has_loop()) {
+		if ((rv = nni_loop_take(fd)) != 0) {
+			return (rv);
+		}
 	} else {
-		(void) fcntl(*fd, F_SETFL, O_NONBLOCK); // or Go would not poll it
+		if (!open && ((rv = events_open()) != 0)) {
+			return (rv);
+		}
+		open = true;
+		if ((*fd = fcntl(events.wake[0], F_DUPFD_CLOEXEC, 0)) < 0) {
+			return (NNG_ENOFILES);
+		}
 	}
+	(void) fcntl(*fd, F_SETFL, O_NONBLOCK); // or Go would not poll it
 	return (0);
 }
 
 void
 nngo_events_end(void)
 {
-	if (events.polls) {
-		nni_plat_poll_give();
+	if (nngo_has_loop()) {
+		nni_loop_give();
 	}
 }
 
-void
-nngo_events_wake(void)
+static void
+events_wake(void)
 {
 	static const uint64_t one = 1;
 
-	if (events.polls) {
-		nni_plat_poll_wake();
+	if (nngo_has_loop()) {
+		nni_loop_wake();
 	} else if (write(events.wake[1], &one, sizeof(one)) < 0) {
 		return; // a counter or a pipe that is full has woken Go long since
 	}
@@ -134,45 +148,45 @@ nngo_events_wake(void)
 void
 nngo_gather(void)
 {
-	if (events.polls) {
-		nni_task_gather();
+	if (nngo_has_loop()) {
+		nni_loop_enter();
 	}
 }
 
 void
 nngo_run(void)
 {
-	if (events.polls) {
-		nni_task_run();
+	if (nngo_has_loop()) {
+		nni_loop_leave();
 	}
 }
 
 nngo_events
-nngo_events_take(void)
+nngo_events_take(bool late)
 {
-	nngo_events got;
+	nngo_events got  = { .gone = false };
+	int         what = LOOP_DONE;
 	size_t      cap;
-	bool        all = true;
 
-	if (events.polls) {
+	if (nngo_has_loop()) {
 		// What comes of it need not wake Go, which is here.
 		(void) pthread_mutex_lock(&events.mtx);
 		events.asleep = false;
 		(void) pthread_mutex_unlock(&events.mtx);
-		all = nni_plat_poll();
-	}
-#ifndef __linux__
-	char junk[256]; // a pipe that is full would not wake Go any more
+		what     = nni_loop_poll(late);
+		got.gone = (what == LOOP_GONE);
+	} else {
+		char junk[256]; // what is not read would not wake Go any more
 
-	while (read(events.wake[0], junk, sizeof(junk)) == sizeof(junk)) {
+		while (read(events.wake[0], junk, sizeof(junk)) == sizeof(junk)) {
+		}
 	}
-#endif
 	(void) pthread_mutex_lock(&events.mtx);
-	got.list         = events.list;
-	got.n            = events.n;
-	// The next event of nng's poller makes the descriptor readable, so Go can sleep now.
-	// Those of nng's threads come in shoals, and would wake it for each.
-	got.more         = events.polls ? !all : (got.n != 0);
+	got.list = events.list;
+	got.n    = events.n;
+	// The next event of the loop makes the descriptor readable, so Go can sleep now.
+	// Those of nng's threads come in bursts, and would wake it for each.
+	got.more         = nngo_has_loop() ? (what == LOOP_MORE) : (got.n != 0);
 	events.asleep    = !got.more;
 	cap              = events.cap;
 	events.list      = events.taken;
@@ -216,8 +230,76 @@ event_add(nngo_event *e)
 	events.asleep           = false;
 	(void) pthread_mutex_unlock(&events.mtx);
 	if (wake) {
-		nngo_events_wake();
+		events_wake();
 	}
+}
+
+// aio_alloc makes an aio that is the loop's: its callback may run on Go's threads.
+static int
+aio_alloc(nng_aio **aiop, void (*cb)(void *), void *arg)
+{
+	int rv;
+
+	nngo_gather();
+	rv = nng_aio_alloc(aiop, cb, arg);
+	nngo_run();
+	return (rv);
+}
+
+int
+nngo_server_hold(nng_http_server **srv, const nng_url *url)
+{
+	int rv;
+
+	nngo_gather();
+	rv = nng_http_server_hold(srv, url);
+	nngo_run();
+	return (rv);
+}
+
+int
+nngo_server_start(nng_http_server *srv)
+{
+	int rv;
+
+	nngo_gather();
+	rv = nng_http_server_start(srv);
+	nngo_run();
+	return (rv);
+}
+
+int
+nngo_client_alloc(nng_http_client **client, const nng_url *url)
+{
+	int rv;
+
+	nngo_gather();
+	rv = nng_http_client_alloc(client, url);
+	nngo_run();
+	return (rv);
+}
+
+int
+nngo_static_alloc(nng_http_handler **h, const char *path, const void *data, size_t len,
+    const char *type)
+{
+	int rv;
+
+	nngo_gather();
+	rv = nng_http_handler_alloc_static(h, path, data, len, type);
+	nngo_run();
+	return (rv);
+}
+
+int
+nngo_redirect_alloc(nng_http_handler **h, const char *path, uint16_t status, const char *to)
+{
+	int rv;
+
+	nngo_gather();
+	rv = nng_http_handler_alloc_redirect(h, path, status, to);
+	nngo_run();
+	return (rv);
 }
 
 // The operation that this thread is starting, or NULL if that has ended already.
@@ -275,7 +357,7 @@ nngo_op_alloc(nngo_op **opp, uintptr_t handle)
 		return (NNG_ENOMEM);
 	}
 	op->handle = handle;
-	if ((rv = nng_aio_alloc(&op->aio, op_done, op)) != 0) {
+	if ((rv = aio_alloc(&op->aio, op_done, op)) != 0) {
 		nng_free(op, sizeof(*op));
 		return (rv);
 	}
@@ -536,7 +618,7 @@ nngo_writer_alloc(nngo_writer **wp, nng_http_conn *conn, uintptr_t handle)
 	if ((w = calloc(1, sizeof(*w))) == NULL) {
 		return (NNG_ENOMEM);
 	}
-	if ((rv = nng_aio_alloc(&w->aio, writer_done, w)) != 0) {
+	if ((rv = aio_alloc(&w->aio, writer_done, w)) != 0) {
 		free(w);
 		return (rv);
 	}
@@ -865,7 +947,7 @@ nngo_reader_alloc(nngo_reader **rp, nng_http_conn *conn, uintptr_t handle, size_
 	if ((r = malloc(sizeof(*r) + cap)) == NULL) {
 		return (NNG_ENOMEM);
 	}
-	if ((rv = nng_aio_alloc(&r->aio, reader_done, r)) != 0) {
+	if ((rv = aio_alloc(&r->aio, reader_done, r)) != 0) {
 		free(r);
 		return (rv);
 	}
@@ -906,7 +988,10 @@ nngo_handler_alloc(nng_http_handler **hp, const char *path, uintptr_t data)
 	nng_http_handler *h;
 	int               rv;
 
-	if ((rv = nng_http_handler_alloc(&h, path, handler_cb)) != 0) {
+	nngo_gather();
+	rv = nng_http_handler_alloc(&h, path, handler_cb);
+	nngo_run();
+	if (rv != 0) {
 		return (rv);
 	}
 	// No destructor: nng does not promise to run it (defect S13).
@@ -1096,7 +1181,7 @@ reply_alloc(nngo_server *srv)
 		srv->spare = r->next;
 	} else if ((r = nng_alloc(sizeof(*r))) != NULL) {
 		memset(r, 0, sizeof(*r));
-		if (nng_aio_alloc(&r->tx, reply_done, r) != 0) {
+		if (aio_alloc(&r->tx, reply_done, r) != 0) {
 			nng_free(r, sizeof(*r));
 			r = NULL;
 		}

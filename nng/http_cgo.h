@@ -34,24 +34,31 @@ typedef struct {
 	nngo_event *list;
 	size_t      n;
 	bool        more; // there may be more; Go does not sleep
+	bool        gone; // nng_fini was called: begin again
 } nngo_events;
 
-// nngo_events_init is called once, before the others; with poll, Go does the work of nng's
-// poller thread if the library lets it. Between nngo_events_begin, which gives a descriptor,
-// and nngo_events_end one goroutine takes the events: it calls nngo_events_take, and again as
-// long as there may be more, then waits until the descriptor is readable. What was taken stays
-// until the next call. nngo_events_wake makes the descriptor readable.
-int         nngo_events_init(bool poll);
+// nngo_events_begin gives a descriptor, for Go to close, and until nngo_events_end one
+// goroutine takes the events: it calls nngo_events_take, and again as long as there may be
+// more, then waits until the descriptor is readable. What was taken stays until the next
+// call. late is for a look that comes without need, in case that something was lost.
+bool        nngo_has_loop(void);
 int         nngo_events_begin(int *fd);
 void        nngo_events_end(void);
-nngo_events nngo_events_take(void);
-void        nngo_events_wake(void);
+nngo_events nngo_events_take(bool late);
 
-// nngo_gather and nngo_run are put around calls that start or end operations: the tasks that
-// come of them run in nngo_run, in place of waking one of nng's threads. They may be nested.
-// The caller of nngo_run holds no locks.
+// nngo_gather and nngo_run are put around calls that make something of Go's, and around those
+// that start or end operations: what they make is the loop's, and the tasks that come of them
+// run in nngo_run, in place of waking one of nng's threads. They may be nested. The caller of
+// nngo_run holds no locks.
 void nngo_gather(void);
 void nngo_run(void);
+
+// The functions of nng that make what belongs to the loop.
+int  nngo_server_hold(nng_http_server **, const nng_url *);
+int  nngo_server_start(nng_http_server *);
+int  nngo_client_alloc(nng_http_client **, const nng_url *);
+int  nngo_static_alloc(nng_http_handler **, const char *, const void *, size_t, const char *);
+int  nngo_redirect_alloc(nng_http_handler **, const char *, uint16_t, const char *);
 
 // An nngo_op is one nng_aio together with the integer that names its Go side.
 // It is allocated and freed by Go (op.go) and used for one operation at a time.

@@ -49,7 +49,7 @@ func holdCServer(cu *C.nng_url, rawURL string, secure bool) (*cServer, error) {
 	cServers.Lock()
 	defer cServers.Unlock()
 	var c *C.nng_http_server
-	switch rv := Errno(C.nng_http_server_hold(&c, cu)); rv {
+	switch rv := Errno(C.nngo_server_hold(&c, cu)); rv {
 	case 0:
 	case ErrBadAddr:
 		return nil, refuse("hold", rawURL, rv, "the host is not found, or the scheme is not for servers")
@@ -119,7 +119,7 @@ func (s *cServer) start(url string) error {
 		return refuse("start", url, ErrState, "the server for this address is stopping; hold a new one when it has")
 	}
 	s.tls.freeze()
-	switch rv := Errno(C.nng_http_server_start(s.c)); rv {
+	switch rv := Errno(C.nngo_server_start(s.c)); rv {
 	case 0:
 	case ErrBadAddr:
 		return refuse("start", url, rv, "it is not an address of this machine")

@@ -12,6 +12,55 @@ nngo_ws_closed(nng_stream *s)
 	    NNG_ECLOSED);
 }
 
+int
+nngo_ws_dialer_alloc(nng_stream_dialer **d, const char *url)
+{
+	int rv;
+
+	nngo_gather();
+	rv = nng_stream_dialer_alloc(d, url);
+	nngo_run();
+	return (rv);
+}
+
+void
+nngo_ws_dial(nng_stream_dialer *d, nngo_op *op)
+{
+	nngo_gather();
+	nng_stream_dialer_dial(d, op->aio);
+	nngo_run();
+}
+
+int
+nngo_ws_listener_alloc(nng_stream_listener **l, const char *url)
+{
+	int rv;
+
+	nngo_gather();
+	rv = nng_stream_listener_alloc(l, url);
+	nngo_run();
+	return (rv);
+}
+
+int
+nngo_ws_listen(nng_stream_listener *l)
+{
+	int rv;
+
+	nngo_gather();
+	rv = nng_stream_listener_listen(l);
+	nngo_run();
+	return (rv);
+}
+
+void
+nngo_ws_accept(nng_stream_listener *l, nngo_op *op)
+{
+	nngo_gather();
+	nng_stream_listener_accept(l, op->aio);
+	nngo_run();
+}
+
 nngo_started
 nngo_ws_send(nng_stream *s, nngo_op *op, const void *data, size_t len)
 {

@@ -70,7 +70,7 @@ func withPath(raw string, u *url.URL) string {
 // alloc makes a C dialer with all settings.
 func (d *WSDialer) alloc(op string) (*C.nng_stream_dialer, error) {
 	var c *C.nng_stream_dialer
-	if rv := C.nng_stream_dialer_alloc(&c, cstring(d.raw)); rv != 0 {
+	if rv := C.nngo_ws_dialer_alloc(&c, cstring(d.raw)); rv != 0 {
 		return nil, check(op, d.url, int(rv))
 	}
 	live.wsDialers.Add(1)
@@ -132,7 +132,7 @@ func (d *WSDialer) Dial(ctx context.Context) (*WSConn, error) {
 		freeWSDialer(c)
 		return fail(rv)
 	}
-	C.nng_stream_dialer_dial(c, o.c.aio)
+	C.nngo_ws_dial(c, o.c)
 	var why Errno
 	select {
 	case <-o.done:

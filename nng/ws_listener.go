@@ -158,7 +158,7 @@ func (s *cServer) listenWS(op string, l *WSListener) (*C.nng_stream_listener, er
 		raw = withPort(raw, l.parsed, port)
 	}
 	var c *C.nng_stream_listener
-	if rv := C.nng_stream_listener_alloc(&c, cstring(raw)); rv != 0 {
+	if rv := C.nngo_ws_listener_alloc(&c, cstring(raw)); rv != 0 {
 		return nil, check(op, l.url, int(rv))
 	}
 	rv := l.apply(wsSetter{
@@ -168,10 +168,10 @@ func (s *cServer) listenWS(op string, l *WSListener) (*C.nng_stream_listener, er
 	}, C.NNG_OPT_WS_RESPONSE_HEADER)
 	s.tls.freeze()
 	if rv == 0 {
-		rv = Errno(C.nng_stream_listener_listen(c))
+		rv = Errno(C.nngo_ws_listen(c))
 	}
 	if rv == 0 {
-		if rv = Errno(C.nng_http_server_start(s.c)); rv == 0 { // counts, no more
+		if rv = Errno(C.nngo_server_start(s.c)); rv == 0 { // counts, no more
 			s.starts++
 			return c, nil
 		}
@@ -258,7 +258,7 @@ func (l *WSListener) Accept(ctx context.Context) (*WSConn, error) {
 		l.accepts.Done()
 		return nil, &OpError{Op: op, URL: l.url, Err: rv}
 	}
-	C.nng_stream_listener_accept(l.c, o.c.aio)
+	C.nngo_ws_accept(l.c, o.c)
 	result, ok := o.wait(ctx, l.closing)
 	if !ok {
 		go func() {
@@ -369,7 +369,7 @@ func closeWSListener(c *C.nng_stream_listener) (settled chan struct{}) {
 	var spare []*op
 	for range wsSpare {
 		if o, rv := newOp(); rv == 0 {
-			C.nng_stream_listener_accept(c, o.c.aio)
+			C.nngo_ws_accept(c, o.c)
 			spare = append(spare, o)
 		}
 	}
@@ -392,7 +392,7 @@ func acceptNow(c *C.nng_stream_listener) bool {
 	if rv != 0 {
 		return false
 	}
-	C.nng_stream_listener_accept(c, o.c.aio)
+	C.nngo_ws_accept(c, o.c)
 	o.cancel()
 	<-o.done
 	return o.dropStream()
