@@ -9,7 +9,7 @@ GO          ?= go
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-lib setup-test lib lib-noloop lib-asan lib-asan-assert lib-tsan lib-nohttp lib-notls lib-reference \
-	lib-reference-asan peers run test test-nohttp test-notls test-noloop nettest race asan rapid rolling-restart vet generate-check \
+	lib-reference-asan peers run test test-nohttp test-notls test-noloop test-beside nettest race asan rapid rolling-restart vet generate-check \
 	check-patches test-build clean docker setup-bench bench bench-short
 
 help: ## this list
@@ -72,6 +72,10 @@ test-notls: setup lib-notls ## the tests of package nng on a libnng without TLS
 
 test-noloop: setup lib-noloop ## the packages' tests on a library without the loop: nng's own threads do all work
 	scripts/with-lib nng-noloop $(GO) test -count=1 -tags nng_noloop ./nng/... ./nethttp/...
+
+test-beside: setup lib lib-noloop ## C code beside Go in one process, with the loop and without
+	scripts/with-lib nng $(GO) test -count=1 -tags nng_beside -run Beside ./nng
+	scripts/with-lib nng-noloop $(GO) test -count=1 -tags nng_beside,nng_noloop -run Beside ./nng
 
 race: setup-test lib lib-nohttp lib-notls ## the packages' and the command's tests under the race detector
 	RAPID_CHECKS=250 scripts/with-lib nng $(GO) test -race -count=1 -timeout 15m ./nng/... ./nethttp/... ./cmd/...
