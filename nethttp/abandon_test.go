@@ -2,18 +2,54 @@ package nethttp_test
 
 import (
 	"io"
+	"maps"
 	"net/http"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 // abandoning are ways of a handler to leave without returning.
 var abandoning = map[string]func(){
 	"panic":  func() { panic(http.ErrAbortHandler) },
 	"Goexit": runtime.Goexit,
+}
+
+// TestUnfinished: what a handler leaves without returning is never ended as if it were complete.
+func TestUnfinished(t *testing.T) {
+	t.Setenv("GODEBUG", "panicnil=1")
+	ways := maps.Clone(abandoning)
+	ways["panic(nil)"] = func() { panic(nil) } //nolint:govet // what is tested
+	for name, leave := range ways {
+		t.Run(name, func(t *testing.T) {
+			addr := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				switch r.URL.Path {
+				case "/chunks":
+					_, _ = io.WriteString(w, "a part")
+					w.(http.Flusher).Flush()
+				case "/buffered":
+					_, _ = io.WriteString(w, "a part")
+				case "/length":
+					w.Header().Set("Content-Length", "10")
+					_, _ = io.WriteString(w, "a part")
+					w.(http.Flusher).Flush()
+				}
+				leave()
+			}))
+			for path, ending := range map[string]string{"/": "", "/buffered": "", "/chunks": "\r\n\r\n6\r\na part\r\n", "/length": "\r\n\r\na part"} {
+				p := dial(t, addr)
+				p.send("GET " + path + " HTTP/1.1\r\nHost: x\r\n\r\n")
+				b, err := io.ReadAll(p.r)
+				require.NoError(t, err)
+				require.Equal(t, ending == "", len(b) == 0, "%s: %q", path, b)
+				require.True(t, strings.HasSuffix(string(b), ending), "%s: %q", path, b)
+			}
+		})
+	}
 }
 
 // TestAbandonedWriter: what a handler has left behind finds an error, not a nil buffer.

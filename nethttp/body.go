@@ -210,6 +210,9 @@ func (b *body) takeBuffered() []byte {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.closed = true
+	if b.buf == nil {
+		return nil
+	}
 	ahead, _ := b.buf.Peek(b.buf.Buffered())
 	return bytes.Clone(ahead)
 }

@@ -22,6 +22,7 @@ type requestContext struct {
 	mu      sync.Mutex
 	timer   *time.Timer   // set by the first Done
 	ended   bool          // no read is started any more
+	stop    sync.Once     // ends the read, if one was started
 	reading chan struct{} // closed when the read that was started has returned
 	byte    [1]byte       // a pipelined request's first byte, which the read has brought
 	got     int
@@ -87,8 +88,14 @@ func (c *requestContext) watched() bool {
 	return c.reading != nil
 }
 
-// stopWatching ends the watch and returns what it has read.
+// stopWatching ends the watch and returns what it has read. From then on the connection's
+// deadline for reading is left alone.
 func (c *requestContext) stopWatching() []byte {
+	c.stop.Do(c.endWatch)
+	return c.byte[:c.got]
+}
+
+func (c *requestContext) endWatch() {
 	c.mu.Lock()
 	c.ended = true
 	reading := c.reading
@@ -96,11 +103,9 @@ func (c *requestContext) stopWatching() []byte {
 		c.timer.Stop()
 	}
 	c.mu.Unlock()
-	if reading == nil {
-		return nil
+	if reading != nil {
+		_ = c.w.conn.SetReadDeadline(time.Unix(1, 0))
+		<-reading
+		_ = c.w.conn.SetReadDeadline(time.Time{})
 	}
-	_ = c.w.conn.SetReadDeadline(time.Unix(1, 0))
-	<-reading
-	_ = c.w.conn.SetReadDeadline(time.Time{})
-	return c.byte[:c.got]
 }

@@ -70,45 +70,43 @@ func (a *adapter) serve(ctx context.Context, conn *nng.Conn, creq *nng.Request) 
 		w.req.Body = w.body
 	}
 
-	defer w.abandon() // also when the handler ends its goroutine
-	aborted := w.call()
-	ahead := w.ctx.stopWatching()
-	switch {
-	case w.hijacked:
-		return nil, nil
-	case aborted:
-		w.stopContinue()
-		_ = w.out.Flush()
+	defer w.abandon() // unless it is finished; also when the handler ends its goroutine
+	if !w.call() {
 		return nil, nng.ErrAbortHandler
 	}
-	res = w.finish(!w.ctx.watched() && a.keepAlive())
+	res, hijacked, reusable := w.finish()
+	if hijacked {
+		return nil, nil
+	}
 	if !a.keepAlive() {
 		_ = w.conn.Flush(ctx) // Shutdown waits for the handler, not for nng
 	}
 	w.ended = time.Now()
-	if len(ahead) == 0 && w.reusable() {
+	if reusable {
 		return res, nil
 	}
 	w.linger(w.mayHaveUnread())
 	return res, nng.ErrAbortHandler
 }
 
-// call calls the http.Handler. A panic ends the connection, as with net/http.
-func (w *response) call() (aborted bool) {
-	defer func() {
-		if p := recover(); p != nil {
-			aborted = true
-			if p != http.ErrAbortHandler {
-				w.a.log().Error("nethttp: panic in a handler", "method", w.req.Method, "uri", w.req.RequestURI,
-					"remote", w.req.RemoteAddr, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-			}
+// call calls the http.Handler and says whether that has returned. A panic ends the connection,
+// as with net/http.
+func (w *response) call() (returned bool) {
+	defer func() { // a panic(nil), which GODEBUG=panicnil=1 allows, is ended by recover, too
+		if p := recover(); p != nil && p != http.ErrAbortHandler {
+			w.logPanic(p)
 		}
 	}()
 	if w.req.RequestURI == "*" && w.req.Method == http.MethodOptions {
-		return false // an empty 200, as from net/http
+		return true // an empty 200, as from net/http
 	}
 	w.a.h.ServeHTTP(w, w.req)
-	return false
+	return true
+}
+
+func (w *response) logPanic(p any) {
+	w.a.log().Error("nethttp: panic in a handler", "method", w.req.Method, "uri", w.req.RequestURI,
+		"remote", w.req.RemoteAddr, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 }
 
 // admit decides whether a request is served now.

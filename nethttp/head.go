@@ -95,7 +95,7 @@ func (w *response) decideClose(h http.Header) {
 	if w.req.Close || hasToken(h["Connection"], "close") || !w.a.keepAlive() || w.ctx.watched() {
 		w.closing = true
 	}
-	if w.body != nil && !w.fullDuplex && !w.closing {
+	if w.body != nil && !w.fullDuplex.Load() && !w.closing {
 		w.closing = !w.body.discard()
 		w.surprise = w.closing
 	}

@@ -324,6 +324,36 @@ func TestWatchedConnection(t *testing.T) {
 	})
 }
 
+// TestHijackedBeyondTheHandler: when a watched handler returns, the deadline of the connection that
+// it has hijacked stays as it is.
+func TestHijackedBeyondTheHandler(t *testing.T) {
+	t.Parallel()
+	read := make(chan error, 1)
+	c := dial(t, serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case <-r.Context().Done():
+		case <-time.After(1200 * time.Millisecond): // it is watched now
+		}
+		conn, _, err := w.(http.Hijacker).Hijack()
+		if !assert.NoError(t, err) {
+			return
+		}
+		_ = conn.SetReadDeadline(time.Now().Add(300 * time.Millisecond))
+		go func() {
+			defer conn.Close()
+			_, err := conn.Read(make([]byte, 1))
+			read <- err
+		}()
+	})))
+	c.send(get)
+	select {
+	case err := <-read:
+		require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+	case <-time.After(5 * time.Second):
+		t.Fatal("the deadline is forgotten")
+	}
+}
+
 // alive2 checks that a request is answered.
 func (p *peer) alive2(request string) {
 	p.t.Helper()

@@ -27,13 +27,16 @@ import (
 //	         -> bodyWriter, which sends the head of the response and makes chunks
 //	         -> out (4 KiB) -> nng's connection
 //
-// As with net/http, one goroutine at a time may use it.
+// The handler's goroutines share it, and some may outlive the handler: every method may be called
+// at any time, from any goroutine. (What Header returns is a map like others.)
 type response struct {
 	a    *adapter
 	conn *nng.Conn
 	req  *http.Request
 	ctx  requestContext
 	body *body // nil when the request has none
+
+	mu sync.Mutex // guards what follows; held while the client takes its time, so see begin
 
 	header   http.Header // the handler's
 	shared   bool        // the handler has it
@@ -52,14 +55,19 @@ type response struct {
 	gathered *nng.Response
 	chunks   io.WriteCloser // set when the body goes in chunks
 
-	done       atomic.Bool // the handler has returned
-	abandoned  bool        // without an end; others may still use the buffers
-	hijacked   bool
-	ended      time.Time // when all of the response was written
-	fullDuplex bool
-	closing    bool // the connection ends with this response
-	surprise   bool // because it came before the body's end: the client may have sent more behind that
-	failed     error
+	closing  bool // the connection ends with this response
+	surprise bool // because it came before the body's end: the client may have sent more behind that
+	failed   error
+
+	done       atomic.Bool // the handler has returned; set with deadlines held
+	hijacked   atomic.Bool // set with mu held
+	fullDuplex atomic.Bool
+	deadlines  sync.Mutex // held while the handler changes a deadline
+
+	// Of the goroutine that has called the handler.
+	abandoned bool      // without an end; others may still use the buffers
+	inUse     bool      // another goroutine was in the middle of a method then
+	ended     time.Time // when all of the response was written
 
 	// The client waits for 100 Continue. Body.Read sends it, which another goroutine may
 	// call. Until expecting is false, out is used with continuing held.
@@ -104,28 +112,69 @@ func newResponse(a *adapter, conn *nng.Conn, ctx context.Context) *response {
 // noRequest is what requests start from; net/http sets a context in a copy only.
 var noRequest = &http.Request{Body: http.NoBody}
 
+// begin locks the response for a method that the handler calls; the error says why it may not,
+// and then it is not locked. Once the handler has returned nobody waits for the lock: whoever
+// has it may be waiting for the client.
+func (w *response) begin() error {
+	if w.done.Load() {
+		return errHandlerDone
+	}
+	w.mu.Lock()
+	err := error(nil)
+	switch {
+	case w.hijacked.Load():
+		err = http.ErrHijacked
+	case w.done.Load():
+		err = errHandlerDone
+	default:
+		return nil
+	}
+	w.mu.Unlock()
+	return err
+}
+
+// end notes that the handler has returned. It says whether that is new.
+func (w *response) end() bool {
+	w.deadlines.Lock()
+	defer w.deadlines.Unlock()
+	return !w.done.Swap(true)
+}
+
 // abandon ends a response that finish has not: its handler has panicked or ended its
-// goroutine. What it has left behind may be in the middle of a read or write: that fails
-// now, and the buffers are not used again.
+// goroutine. What was flushed goes out, and the connection is closed behind it. Another goroutine
+// may be in the middle of a read or write: that fails then, and the buffers are not used again.
 func (w *response) abandon() {
-	if w.hijacked || w.done.Swap(true) {
+	if w.done.Load() {
+		return
+	}
+	locked := w.mu.TryLock()
+	if locked {
+		defer w.mu.Unlock()
+	}
+	if w.hijacked.Load() || !w.end() {
 		return
 	}
 	w.ctx.stopWatching()
-	w.stopContinue()
-	_ = w.conn.SetReadDeadline(time.Unix(1, 0))
-	w.abandoned = true
+	w.abandoned, w.inUse = true, !locked
+	if locked {
+		w.stopContinue()
+		_ = w.out.Flush()
+		_ = w.conn.Close() // or nng would answer 500 in place of a goroutine that has ended
+	}
 }
 
 // release gives the buffers back, when nobody uses them any more.
 func (w *response) release() {
-	if !w.abandoned {
-		w.head.Reset(nil)
-		w.out.Reset(nil)
-		heads.Put(w.head)
-		outs.Put(w.out)
-		w.head, w.out = nil, nil
+	if w.abandoned {
+		return
 	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.head.Reset(nil)
+	w.out.Reset(nil)
+	heads.Put(w.head)
+	outs.Put(w.out)
+	w.head, w.out = nil, nil
 	if w.body != nil {
 		w.body.release()
 	}
@@ -150,26 +199,39 @@ func (c connWriter) Write(p []byte) (int, error) {
 
 // Header implements http.ResponseWriter.
 func (w *response) Header() http.Header {
-	if w.status != 0 && !w.shared && !w.headSent {
-		w.sent = w.header.Clone()
+	if w.begin() == nil {
+		defer w.mu.Unlock()
+		if w.status != 0 && !w.shared && !w.headSent {
+			w.sent = w.header.Clone()
+		}
+		w.shared = true
 	}
-	w.shared = true
 	return w.header
 }
 
 // WriteHeader implements http.ResponseWriter. A status of 1xx is sent at once.
 func (w *response) WriteHeader(status int) {
-	switch {
-	case w.hijacked:
+	switch err := w.begin(); {
+	case err == http.ErrHijacked:
 		w.misuse("WriteHeader on a hijacked connection")
 		return
-	case w.done.Load():
+	case err != nil:
 		w.misuse("WriteHeader after the handler has returned")
 		return
-	case w.status != 0:
-		w.misuse("superfluous WriteHeader")
+	}
+	superfluous := w.status != 0
+	if !superfluous {
+		defer w.mu.Unlock() // also when it panics
+		w.writeHeader(status)
 		return
-	case status < 100 || status > 999:
+	}
+	w.mu.Unlock()
+	w.misuse("superfluous WriteHeader")
+}
+
+// writeHeader is WriteHeader, the first time.
+func (w *response) writeHeader(status int) {
+	if status < 100 || status > 999 {
 		panic(fmt.Sprintf("nethttp: WriteHeader with status %d, which is not one of three digits", status))
 	}
 	if status != http.StatusProcessing && status != http.StatusEarlyHints {
@@ -180,7 +242,7 @@ func (w *response) WriteHeader(status int) {
 		return
 	}
 	w.status = status
-	if w.sent = w.header; w.shared && !w.done.Load() {
+	if w.sent = w.header; w.shared {
 		w.sent = w.header.Clone()
 	}
 	if cl := w.sent.Get("Content-Length"); cl != "" {
@@ -211,6 +273,10 @@ var framingFields = map[string]bool{"Content-Length": true, "Transfer-Encoding":
 
 // Write implements http.ResponseWriter.
 func (w *response) Write(p []byte) (int, error) {
+	if err := w.beginWrite(len(p)); err != nil {
+		return 0, err
+	}
+	defer w.mu.Unlock()
 	if err := w.mayWrite(len(p)); err != nil || len(p) == 0 {
 		return 0, err
 	}
@@ -219,10 +285,23 @@ func (w *response) Write(p []byte) (int, error) {
 
 // WriteString implements io.StringWriter.
 func (w *response) WriteString(s string) (int, error) {
+	if err := w.beginWrite(len(s)); err != nil {
+		return 0, err
+	}
+	defer w.mu.Unlock()
 	if err := w.mayWrite(len(s)); err != nil || s == "" {
 		return 0, err
 	}
 	return w.head.WriteString(s)
+}
+
+// beginWrite is begin for a write of n bytes.
+func (w *response) beginWrite(n int) error {
+	err := w.begin()
+	if err == http.ErrHijacked && n > 0 {
+		w.misuse("Write on a hijacked connection")
+	}
+	return err
 }
 
 // ReadFrom implements io.ReaderFrom, which io.Copy makes use of.
@@ -239,18 +318,9 @@ var copyBuffers = sync.Pool{New: func() any {
 }}
 
 func (w *response) mayWrite(n int) error {
-	switch {
-	case w.hijacked:
-		if n > 0 {
-			w.misuse("Write on a hijacked connection")
-		}
-		return http.ErrHijacked
-	case w.done.Load():
-		return errHandlerDone
-	}
 	w.stopContinue()
 	if w.status == 0 {
-		w.WriteHeader(http.StatusOK)
+		w.writeHeader(http.StatusOK)
 	}
 	if n == 0 {
 		return nil
@@ -295,14 +365,12 @@ func (w *response) Flush() { _ = w.FlushError() }
 
 // FlushError sends what has been written so far.
 func (w *response) FlushError() error {
-	switch {
-	case w.hijacked:
-		return http.ErrHijacked
-	case w.done.Load():
-		return errHandlerDone
+	if err := w.begin(); err != nil {
+		return err
 	}
+	defer w.mu.Unlock()
 	if w.status == 0 {
-		w.WriteHeader(http.StatusOK)
+		w.writeHeader(http.StatusOK)
 	}
 	return w.flush()
 }
@@ -321,12 +389,10 @@ func (w *response) flush() error {
 // Hijack implements http.Hijacker. The connection is an *nng.Conn. Bytes of the request's
 // body that were read ahead are in the returned Reader.
 func (w *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	switch {
-	case w.hijacked:
-		return nil, nil, http.ErrHijacked
-	case w.done.Load():
-		return nil, nil, errHandlerDone
+	if err := w.begin(); err != nil {
+		return nil, nil, err
 	}
+	defer w.mu.Unlock()
 	w.stopContinue()
 	if w.status != 0 {
 		if err := w.flush(); err != nil {
@@ -340,12 +406,15 @@ func (w *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err := w.conn.Hijack(); err != nil {
 		return nil, nil, err
 	}
-	w.hijacked = true
+	w.hijacked.Store(true)
 	if w.a.server != nil {
 		w.a.server.exit(w)
 	}
 	if w.body != nil {
+		// Another goroutine may be waiting for more of the body.
+		_ = w.conn.SetReadDeadline(time.Unix(1, 0))
 		ahead = append(w.body.takeBuffered(), ahead...)
+		_ = w.conn.SetReadDeadline(time.Time{})
 	}
 	r := bufio.NewReaderSize(io.MultiReader(strings.NewReader(string(ahead)), w.conn), bufferSize)
 	if len(ahead) == 0 {
@@ -366,6 +435,8 @@ func (w *response) CloseNotify() <-chan bool {
 
 // SetReadDeadline is for http.ResponseController.
 func (w *response) SetReadDeadline(t time.Time) error {
+	w.deadlines.Lock()
+	defer w.deadlines.Unlock()
 	if w.done.Load() {
 		return errHandlerDone
 	}
@@ -374,6 +445,8 @@ func (w *response) SetReadDeadline(t time.Time) error {
 
 // SetWriteDeadline is for http.ResponseController.
 func (w *response) SetWriteDeadline(t time.Time) error {
+	w.deadlines.Lock()
+	defer w.deadlines.Unlock()
 	if w.done.Load() {
 		return errHandlerDone
 	}
@@ -383,7 +456,7 @@ func (w *response) SetWriteDeadline(t time.Time) error {
 // EnableFullDuplex is for http.ResponseController: the body of the request can be read
 // behind the first write.
 func (w *response) EnableFullDuplex() error {
-	w.fullDuplex = true
+	w.fullDuplex.Store(true)
 	return nil
 }
 
@@ -397,7 +470,7 @@ func (w *response) sendContinue() {
 	}
 	w.continuing.Lock()
 	defer w.continuing.Unlock()
-	if w.expecting.Load() {
+	if w.expecting.Load() && !w.done.Load() {
 		_, _ = w.out.WriteString("HTTP/1.1 100 Continue\r\n\r\n")
 		_ = w.out.Flush()
 		w.expecting.Store(false)
@@ -434,13 +507,20 @@ func (w *response) misuse(what string) {
 
 const packageName = "github.com/gonng/nnghttp/nethttp."
 
-// finish sends what the handler has left when it returned. A short response to a request
-// that has been read is returned instead, if whole allows it: nng sends it with less ado.
-func (w *response) finish(whole bool) *nng.Response {
-	if w.status == 0 {
-		w.WriteHeader(http.StatusOK)
+// finish sends what the handler has left when it returned, unless it has hijacked the connection,
+// and says how that goes on. A short response to a request that has been read is returned
+// instead of sent: nng sends it with less ado.
+func (w *response) finish() (res *nng.Response, hijacked, reusable bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.hijacked.Load() {
+		return nil, true, false
 	}
-	w.done.Store(true)
+	if w.status == 0 {
+		w.writeHeader(http.StatusOK)
+	}
+	w.end()
+	ahead := w.ctx.stopWatching()
 	_ = w.head.Flush()
 	if !w.headSent {
 		w.writeHead(nil)
@@ -450,7 +530,8 @@ func (w *response) finish(whole bool) *nng.Response {
 		_ = w.finalTrailers().Write(w.out)
 		_, _ = w.out.WriteString("\r\n")
 	}
-	w.gather = whole && !w.wrote && !w.mayHaveUnread() // before linger, it is to be out
+	// Before linger it is to be out.
+	w.gather = !w.wrote && !w.mayHaveUnread() && !w.ctx.watched() && w.a.keepAlive()
 	_ = w.out.Flush()
 	if w.body != nil && !w.closing {
 		w.body.discard()
@@ -458,7 +539,7 @@ func (w *response) finish(whole bool) *nng.Response {
 	if w.req.MultipartForm != nil {
 		_ = w.req.MultipartForm.RemoveAll()
 	}
-	return w.gathered
+	return w.gathered, false, len(ahead) == 0 && w.reusable()
 }
 
 // finalTrailers gathers the fields that come behind the body: those that the Trailer field

@@ -370,8 +370,8 @@ func (s *Server) observe(w *response, start time.Time) {
 	if w.ended.IsZero() {
 		w.ended = time.Now()
 	}
-	o := Observation{Duration: w.ended.Sub(start), Hijacked: w.hijacked, InFlight: s.InFlight()}
-	if w.headSent {
+	o := Observation{Duration: w.ended.Sub(start), Hijacked: w.hijacked.Load(), InFlight: s.InFlight()}
+	if !w.inUse && w.headSent {
 		o.Status = w.status
 		if w.req.Method != http.MethodHead {
 			o.Written = w.written
