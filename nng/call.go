@@ -143,17 +143,21 @@ func (c *call) end(res *Response, err error, hijacked, usable bool, t *traffic) 
 
 // serve calls the function and turns a panic into an error.
 func (c *call) serve(ctx context.Context) (res *Response, err error) {
+	returned := false
 	defer func() {
-		if p := recover(); p != nil {
-			res = nil
-			if e, ok := p.(error); ok && errors.Is(e, ErrAbortHandler) {
-				err = ErrAbortHandler
-				return
-			}
-			err = &panicError{value: p, stack: debug.Stack()}
+		if returned {
+			return
 		}
+		p := recover() // nil of panic(nil), which GODEBUG=panicnil=1 allows, and of Goexit
+		if e, ok := p.(error); ok && errors.Is(e, ErrAbortHandler) {
+			err = ErrAbortHandler
+			return
+		}
+		err = &panicError{value: p, stack: debug.Stack()}
 	}()
-	return c.handler.fn(ctx, &c.conn, &c.req)
+	res, err = c.handler.fn(ctx, &c.conn, &c.req)
+	returned = true
+	return res, err
 }
 
 type panicError struct {

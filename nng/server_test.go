@@ -76,6 +76,7 @@ func exchange(t testing.TB, addr, send string) string {
 }
 
 func TestHandlerOutcomes(t *testing.T) {
+	t.Setenv("GODEBUG", "panicnil=1")
 	log := captureLog(t)
 	abort := func(context.Context, *nng.Conn, *nng.Request) (*nng.Response, error) { panic(nng.ErrAbortHandler) }
 	srv := newServer(t,
@@ -83,6 +84,16 @@ func TestHandlerOutcomes(t *testing.T) {
 			return nil, errors.New("the disk is full")
 		}),
 		newHandler(t, "/panic", func(context.Context, *nng.Conn, *nng.Request) (*nng.Response, error) { panic("boom") }),
+		newHandler(t, "/nilpanic", func(context.Context, *nng.Conn, *nng.Request) (*nng.Response, error) { panic(nil) }), //nolint:govet // what is tested
+		newHandler(t, "/nilpartial", func(_ context.Context, c *nng.Conn, _ *nng.Request) (*nng.Response, error) {
+			_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n12345")
+			panic(nil) //nolint:govet // what is tested
+		}),
+		newHandler(t, "/goexitpartial", func(_ context.Context, c *nng.Conn, _ *nng.Request) (*nng.Response, error) {
+			_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n12345")
+			runtime.Goexit()
+			return nil, nil
+		}),
 		newHandler(t, "/abort", abort),
 		newHandler(t, "/nothing", func(context.Context, *nng.Conn, *nng.Request) (*nng.Response, error) { return nil, nil }),
 		newHandler(t, "/partial", func(_ context.Context, c *nng.Conn, _ *nng.Request) (*nng.Response, error) {
@@ -114,14 +125,18 @@ func TestHandlerOutcomes(t *testing.T) {
 	request := func(path string) string {
 		return exchange(t, address(t, srv), "GET "+path+" HTTP/1.1\r\nHost: x\r\n\r\n")
 	}
-	for _, path := range []string{"/error", "/panic", "/nothing", "/closedresponse", "/goexit"} {
+	for _, path := range []string{"/error", "/panic", "/nilpanic", "/nothing", "/closedresponse", "/goexit"} {
 		reply := request(path)
 		assert.True(t, strings.HasPrefix(reply, "HTTP/1.1 500 "), "%s: %q", path, reply)
 		assert.Contains(t, reply, "Connection: close", path)
 	}
 	assert.Empty(t, request("/abort"))
 	assert.Empty(t, request("/closed"))
-	assert.Equal(t, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n12345", request("/partial"))
+	for _, path := range []string{"/partial", "/nilpartial", "/goexitpartial"} {
+		// A second request tells whether the connection goes on.
+		reply := exchange(t, address(t, srv), "GET "+path+" HTTP/1.1\r\nHost: x\r\n\r\nGET /bare HTTP/1.1\r\nHost: x\r\n\r\n")
+		assert.Equal(t, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n12345", reply, path)
+	}
 	assert.Contains(t, request("/bare"), "Content-Length: 0", "else the client would wait")
 	reply := request("/204")
 	assert.True(t, strings.HasSuffix(reply, "\r\n\r\n"), "a 204 has no body: %q", reply)
