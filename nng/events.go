@@ -178,7 +178,7 @@ func handleEvent(e *C.nngo_event) {
 		if h, ok := handlers.get(uintptr(e.handle)); ok {
 			h.dispatch(e)
 		} else { // the handler was closed meanwhile
-			C.nngo_call_end(nil, (*C.nng_aio)(e.ptr[0]), C.NNG_ECLOSED)
+			finishAIO((*C.nng_aio)(e.ptr[0]), ErrClosed)
 		}
 	case C.NNGO_DATA:
 		if d, ok := dataSides.get(uintptr(e.handle)); ok {
@@ -192,9 +192,15 @@ func handleEvent(e *C.nngo_event) {
 		if s, ok := cServerHandles.get(uintptr(e.handle)); ok {
 			s.wake()
 		}
+	case C.NNGO_TWICE:
+		logTwice()
 	}
 }
 
 func logPanic(kind C.nngo_event_kind, p any) {
-	slog.Error("nng: panic in a callback", "event", int(kind), "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+	logApart("nng: panic in a callback", "event", int(kind), "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 }
+
+// logApart logs an error in a goroutine of its own: the logger is the user's, and may wait for what
+// only the pump can bring about.
+func logApart(msg string, args ...any) { go slog.Error(msg, args...) }

@@ -3,6 +3,7 @@ package nng_test
 import (
 	"context"
 	"io"
+	"log/slog"
 	"sync"
 	"testing"
 	"time"
@@ -54,3 +55,57 @@ func TestWorkers(t *testing.T) {
 	require.NoError(t, srv.Close())
 	assert.Eventually(t, func() bool { return nng.IdleWorkers() == 0 }, 5*time.Second, time.Millisecond, "nobody needs them any more")
 }
+
+// An operation that nng ends twice is logged once, even if the log itself waits for nng, and all
+// goes on.
+func TestEndedTwice(t *testing.T) {
+	nng.ForgetTwice()
+	lines := make(chan string, 10)
+	srv := newServer(t, newHandler(t, "/", text("hello")))
+	old := slog.Default()
+	slog.SetDefault(slog.New(hookHandler{func(r slog.Record) {
+		_, body, _ := httpGet(t, httpURL(t, srv)+"/")
+		lines <- r.Message + ": " + body
+	}}))
+	defer slog.SetDefault(old)
+	ended := make(chan error, 1)
+	go func() {
+		for range 5 {
+			if err := nng.EndTwice(); err != nil {
+				ended <- err
+				return
+			}
+		}
+		ended <- nil
+	}()
+	select {
+	case err := <-ended:
+		require.NoError(t, err)
+	case <-time.After(5 * time.Second):
+		t.Fatal("the second end blocks")
+	}
+	select {
+	case line := <-lines:
+		require.Contains(t, line, "ended twice")
+		require.Contains(t, line, ": hello")
+	case <-time.After(5 * time.Second):
+		t.Fatal("nothing is logged")
+	}
+	_, body, _ := httpGet(t, httpURL(t, srv)+"/")
+	require.Equal(t, "hello", body, "the pump is alive")
+	require.Empty(t, lines)
+}
+
+// A hookHandler passes on what is logged.
+type hookHandler struct{ hook func(slog.Record) }
+
+func (hookHandler) Enabled(context.Context, slog.Level) bool { return true }
+
+func (h hookHandler) Handle(_ context.Context, r slog.Record) error {
+	h.hook(r)
+	return nil
+}
+
+func (h hookHandler) WithAttrs([]slog.Attr) slog.Handler { return h }
+
+func (h hookHandler) WithGroup(string) slog.Handler { return h }

@@ -1,5 +1,7 @@
 package nng
 
+import "sync"
+
 // HasLoop tells whether the pump does the work of nng's threads (patch N3).
 func HasLoop() bool { return mends("n3") }
 
@@ -15,6 +17,24 @@ func IdleWorkers() int {
 	defer workers.mu.Unlock()
 	return len(workers.idle)
 }
+
+// EndTwice has nng end an operation that was not started, as if it had ended before, and does what
+// the pump would do if C let two ends of one pass.
+func EndTwice() error {
+	o, e := newOp()
+	if e != 0 {
+		return e
+	}
+	finishAIO(o.c.aio, 0)
+	for range 3 {
+		o.complete(0, 0, nil)
+	}
+	o.free()
+	return nil
+}
+
+// ForgetTwice makes the next operation that ends twice be logged again.
+func ForgetTwice() { twice = sync.Once{} }
 
 // LiveObjects tells how many C objects the package owns, by kind, and how many the
 // garbage collector has freed because Close was forgotten.

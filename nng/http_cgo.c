@@ -11,6 +11,9 @@
 // of that, is Go's; the callbacks of other C code in the process never run on Go's threads.
 // nng holds no locks, and the functions below none of ours, when tasks run.
 //
+// nng promises one callback for each operation. Should one come that nothing was started for
+// (ended_once), nothing is done but that Go is told, which logs it.
+//
 //   op_done     an aio of ours has completed. The op stays owned by Go; it is not freed
 //               before this callback has returned (nng_aio_free waits). The event may be
 //               taken after that: Go finds its side by a number and, if that is gone,
@@ -302,6 +305,26 @@ nngo_redirect_alloc(nng_http_handler **h, const char *path, uint16_t status, con
 	return (rv);
 }
 
+// ended_once takes back the note that an operation is under way. If there is none, nng has ended
+// one twice: whoever waited for it has gone on long since, so that is nobody's result.
+static bool
+ended_once(bool *pending, uintptr_t handle)
+{
+	nngo_event e = { .kind = NNGO_TWICE, .handle = handle };
+
+	if (__atomic_exchange_n(pending, false, __ATOMIC_ACQ_REL)) {
+		return (true);
+	}
+	event_add(&e);
+	return (false);
+}
+
+static void
+begin_once(bool *pending)
+{
+	__atomic_store_n(pending, true, __ATOMIC_RELEASE);
+}
+
 // The operation that this thread is starting, or NULL if that has ended already.
 static __thread nngo_op *starting;
 
@@ -317,6 +340,9 @@ op_done(void *arg)
 		.ptr    = { nng_aio_get_output(op->aio, 0) },
 	};
 
+	if (!ended_once(&op->pending, op->handle)) {
+		return;
+	}
 	if (starting == op) {
 		starting = NULL;
 		return;
@@ -327,6 +353,7 @@ op_done(void *arg)
 void
 nngo_op_begin(nngo_op *op)
 {
+	begin_once(&op->pending);
 	starting = op;
 	nngo_gather();
 }
@@ -356,7 +383,8 @@ nngo_op_alloc(nngo_op **opp, uintptr_t handle)
 	if ((op = nng_alloc(sizeof(*op))) == NULL) {
 		return (NNG_ENOMEM);
 	}
-	op->handle = handle;
+	op->handle  = handle;
+	op->pending = false;
 	if ((rv = aio_alloc(&op->aio, op_done, op)) != 0) {
 		nng_free(op, sizeof(*op));
 		return (rv);
@@ -550,6 +578,7 @@ writer_submit(nngo_writer *w, size_t len, bool all)
 	nng_iov iov = { .iov_buf = w->flying, .iov_len = len };
 
 	(void) nng_aio_set_iov(w->aio, 1, &iov);
+	begin_once(&w->pending);
 	nngo_gather();
 	if (all) {
 		nng_http_conn_write_all(w->conn, w->aio);
@@ -568,6 +597,9 @@ writer_done(void *arg)
 	size_t       next = 0;
 	bool         tell;
 
+	if (!ended_once(&w->pending, w->handle)) {
+		return;
+	}
 	writer_lock(w);
 	w->busy  = false;
 	w->count = nng_aio_count(w->aio);
@@ -716,6 +748,7 @@ writer_begin(nngo_writer *w)
 	writer_lock(w);
 	w->busy = true;
 	writer_unlock(w);
+	begin_once(&w->pending);
 	nngo_gather();
 }
 
@@ -935,7 +968,9 @@ reader_done(void *arg)
 		.ptr    = { r->buf },
 	};
 
-	event_add(&e);
+	if (ended_once(&r->pending, r->handle)) {
+		event_add(&e);
+	}
 }
 
 int
@@ -951,10 +986,11 @@ nngo_reader_alloc(nngo_reader **rp, nng_http_conn *conn, uintptr_t handle, size_
 		free(r);
 		return (rv);
 	}
-	r->conn   = conn;
-	r->handle = handle;
-	r->cap    = cap;
-	*rp       = r;
+	r->conn    = conn;
+	r->handle  = handle;
+	r->cap     = cap;
+	r->pending = false;
+	*rp        = r;
 	return (0);
 }
 
@@ -964,6 +1000,7 @@ nngo_reader_next(nngo_reader *r)
 	nng_iov iov = { .iov_buf = r->buf, .iov_len = r->cap };
 
 	(void) nng_aio_set_iov(r->aio, 1, &iov);
+	begin_once(&r->pending);
 	nngo_gather();
 	nng_http_conn_read(r->conn, r->aio);
 	nngo_run();
@@ -1029,6 +1066,7 @@ struct nngo_reply {
 	char         *buf;  // bytes
 	size_t        cap;
 	bool          close;
+	bool          pending; // tx is at it; atomic
 };
 
 // REPLY_KEEP is the largest buffer that a spare reply keeps.
@@ -1162,6 +1200,9 @@ reply_done(void *arg)
 	nng_aio     *call = r->call;
 	int          rv   = nng_aio_result(r->tx);
 
+	if (!ended_once(&r->pending, srv->handle)) {
+		return;
+	}
 	if ((rv == 0) && r->close) {
 		rv = NNG_ECLOSED;
 	}
@@ -1266,6 +1307,7 @@ reply_start(nngo_server *srv, nng_aio *call, nngo_reply *r, size_t len)
 	// count ourselves too. An abort that came before C knew of the write has had
 	// no effect on it.
 	(void) __atomic_add_fetch(&srv->running, 1, __ATOMIC_SEQ_CST);
+	begin_once(&r->pending);
 	nngo_gather();
 	if (r->res != NULL) {
 		nng_http_conn_write_res(conn, r->res, r->tx);

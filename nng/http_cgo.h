@@ -20,6 +20,7 @@ typedef enum {
 	NNGO_DATA,        // a reader has bytes, or has ended: result, count, ptr[0] the bytes
 	NNGO_WRITTEN,     // a writer that was asked to tell has completed a write
 	NNGO_SERVER_IDLE, // a server that drains has nothing in hand any more
+	NNGO_TWICE,       // nng has ended an operation that was not under way
 } nngo_event_kind;
 
 typedef struct {
@@ -65,6 +66,7 @@ int  nngo_redirect_alloc(nng_http_handler **, const char *, uint16_t, const char
 typedef struct {
 	nng_aio  *aio;
 	uintptr_t handle;
+	bool      pending; // an operation is under way; atomic
 } nngo_op;
 
 int  nngo_op_alloc(nngo_op **, uintptr_t);
@@ -97,6 +99,7 @@ typedef struct {
 	nng_http_conn *conn;
 	uintptr_t      handle;
 	size_t         cap;
+	bool           pending; // a read is under way; atomic
 	char           buf[];
 } nngo_reader;
 
@@ -112,7 +115,8 @@ typedef struct {
 	nng_aio        *aio;
 	nng_http_conn  *conn;
 	uintptr_t       handle;
-	pthread_mutex_t mtx; // guards what follows
+	bool            pending; // aio is at it; atomic
+	pthread_mutex_t mtx;     // guards what follows
 	char           *flying; // is being sent
 	size_t          flying_cap;
 	char           *queue; // waits behind it

@@ -2,6 +2,7 @@ package nng
 
 import (
 	"context"
+	"sync"
 	"sync/atomic"
 	"time"
 	"unsafe"
@@ -62,11 +63,31 @@ func (o *op) started(s C.nngo_started) {
 	}
 }
 
-// complete is called when the operation has ended.
+// complete is called when the operation has ended. It must not block: the pump calls it.
 func (o *op) complete(result Errno, count int, output unsafe.Pointer) {
+	if len(o.done) > 0 { // C lets no second one pass; if it did, this is nobody's
+		logTwice()
+		return
+	}
 	o.result, o.count, o.output = result, count, output
-	o.done <- struct{}{}
+	select {
+	case o.done <- struct{}{}:
+	default:
+		logTwice()
+	}
 }
+
+var twice sync.Once
+
+// logTwice logs, once, that nng has ended an operation twice. What came of it is dropped.
+func logTwice() {
+	twice.Do(func() {
+		logApart("nng: an operation has ended twice; the second end is ignored, and so are further ones")
+	})
+}
+
+// finishAIO completes an operation of nng, as its provider does.
+func finishAIO(aio *C.nng_aio, result Errno) { C.nngo_call_end(nil, aio, C.int(result)) }
 
 // cancel asks nng to end the operation (nng_aio_cancel). It still completes.
 func (o *op) cancel() { C.nng_aio_cancel(o.c.aio) }
