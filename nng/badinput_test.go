@@ -272,6 +272,8 @@ func TestBadMessages(t *testing.T) {
 		{"transact nil response", func() error { return conn.Transact(ctx, req, nil) }, nng.ErrInvalid},
 		{"client transact nil request", func() error { return client.Transact(ctx, nil, res) }, nng.ErrInvalid},
 		{"client transact nil response", func() error { return client.Transact(ctx, req, nil) }, nng.ErrInvalid},
+		{"negative max body", func() error { return conn.SetMaxBody(-1) }, nng.ErrInvalid},
+		{"client negative max body", func() error { return client.SetMaxBody(-1) }, nng.ErrInvalid},
 	})
 }
 

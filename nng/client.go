@@ -16,6 +16,8 @@ type Client struct {
 	host   string
 	secure bool // TLS
 
+	maxBody bodyLimit
+
 	mu      sync.Mutex
 	curl    *C.nng_url
 	tls     *cTLSConfig    // nil: each C client has the one that C made for it
@@ -184,19 +186,39 @@ func (c *Client) Connect(ctx context.Context) (*Conn, error) {
 		return nil, &OpError{Op: "connect", URL: c.url, Err: result}
 	}
 	live.conns.Add(1)
-	return &Conn{c: conn, secure: c.secure}, nil
+	made := &Conn{c: conn, secure: c.secure}
+	made.maxBody.n.Store(c.maxBody.n.Load())
+	return made, nil
+}
+
+// SetMaxBody bounds the bodies of responses that Transact receives, also on connections
+// that Connect makes from now on; 0 means no bound. It is DefaultMaxBody to start with.
+//
+// Errors: ErrInvalid (a negative size), ErrClosed.
+func (c *Client) SetMaxBody(bytes int) error {
+	const op = "client set max body"
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return &OpError{Op: op, URL: c.url, Err: ErrClosed}
+	}
+	return c.maxBody.set(op, bytes)
 }
 
 // Transact connects, sends a request, receives the response with its body, and
 // closes the connection (nng_http_client_transact). C adds "Connection: close" to
-// req, for good. See Conn.Transact for what nng makes of bodies.
+// req, for good. See Conn.Transact for which bodies there are, and SetMaxBody.
 //
-// Errors: those of Connect; ErrProtocol, ErrConnShut, ErrConnReset, ErrNoMemory; over
+// Errors: those of Connect; ErrTooLong (the body is larger than SetMaxBody allows, or the
+// head than nng does), ErrProtocol, ErrConnShut, ErrConnReset, ErrNoMemory; over
 // TLS ErrPeerAuth and ErrCrypto (an untouched libnng with mbedTLS 2 says ErrCrypto for
 // both); ErrBusy, ErrInvalid.
 func (c *Client) Transact(ctx context.Context, req *Request, res *Response) error {
 	if ctx.Err() != nil {
 		return &OpError{Op: "transact", URL: c.url, Err: contextErrno(ctx)}
+	}
+	if !transactsInC {
+		return c.transactInGo(ctx, req, res)
 	}
 	cc, err := c.borrow("transact")
 	if err != nil {
@@ -207,7 +229,7 @@ func (c *Client) Transact(ctx context.Context, req *Request, res *Response) erro
 		c.giveBack(cc, 0)
 		return err
 	}
-	t.op.started(C.nngo_client_transact(cc.c, req.req, res.res, t.op.c))
+	t.op.started(C.nngo_client_transact(cc.c, req.req, res.res, c.maxBody.max(), t.op.c))
 	return t.wait(ctx, c.closing)
 }
 

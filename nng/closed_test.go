@@ -220,6 +220,7 @@ func connSuite(t *testing.T) closedSuite[*nng.Conn] {
 			"ReadReq":          func(c *nng.Conn) error { return c.ReadReq(ctx, req()) },
 			"ReadRes":          func(c *nng.Conn) error { return c.ReadRes(ctx, res()) },
 			"SetDeadline":      func(c *nng.Conn) error { return c.SetDeadline(later) },
+			"SetMaxBody":       func(c *nng.Conn) error { return c.SetMaxBody(1) },
 			"SetReadDeadline":  func(c *nng.Conn) error { return c.SetReadDeadline(later) },
 			"SetWriteDeadline": func(c *nng.Conn) error { return c.SetWriteDeadline(later) },
 			"Transact":         func(c *nng.Conn) error { return c.Transact(ctx, req(), res()) },
@@ -301,7 +302,8 @@ func clientSuite(t *testing.T) closedSuite[*nng.Client] {
 				}
 				return err
 			},
-			"SetTLS": func(c *nng.Client) error { return c.SetTLS(cfg) },
+			"SetMaxBody": func(c *nng.Client) error { return c.SetMaxBody(1) },
+			"SetTLS":     func(c *nng.Client) error { return c.SetTLS(cfg) },
 			"TLS": func(c *nng.Client) error {
 				cfg, err := c.TLS()
 				if cfg != nil {

@@ -39,6 +39,7 @@ type Conn struct {
 	traffic atomic.Pointer[traffic] // made when it is needed: many handlers only return a response
 	closed  atomic.Bool
 	secure  bool // over TLS
+	maxBody bodyLimit
 
 	callMu        sync.Mutex // guards who owns the connection, that closed is set, traffic is made
 	call          *call      // the handler call that owns the connection, nil once hijacked
@@ -58,6 +59,8 @@ type traffic struct {
 
 	closing  chan struct{} // closed by Close: waiting calls return
 	finished chan struct{} // closed when C's connection is gone
+
+	transacting chan struct{} // holds a token during transactInGo
 }
 
 // io returns the connection's traffic.
@@ -74,6 +77,9 @@ func (c *Conn) io() *traffic {
 			writeDeadline: newDeadline(),
 			closing:       make(chan struct{}),
 			finished:      make(chan struct{}),
+		}
+		if !transactsInC {
+			t.transacting = make(chan struct{}, 1)
 		}
 		t.rd.turn = make(chan struct{}, 1)
 		t.wr.turn = make(chan struct{}, 1)
@@ -544,13 +550,33 @@ func (c *Conn) writeMessage(ctx context.Context, op string, m *message, sendable
 	return err
 }
 
+// SetMaxBody bounds the bodies of responses that Transact receives; 0 means no bound. To
+// start with it is what the Client has that made the connection, or DefaultMaxBody.
+//
+// Errors: ErrInvalid (a negative size), ErrClosed.
+func (c *Conn) SetMaxBody(bytes int) error {
+	if err := c.open("set max body"); err != nil {
+		return err
+	}
+	return c.maxBody.set("set max body", bytes)
+}
+
 // Transact sends a request and receives the response with its body, whole
 // (nng_http_conn_transact). The connection stays open for another one, unless the
-// peer says otherwise. nng knows Content-Length and chunked bodies; of a body that
-// ends with the connection it returns nothing (defect CL7).
+// peer says otherwise. Responses that come before the final one, such as 103, are skipped.
+//
+// A body has a length, or is chunked, or ends with the connection, which takes as long
+// as the peer likes. There is none after HEAD, a CONNECT that succeeds, and with status
+// 101, 204 or 304. A body that is cut off is an error, and so is one with any other
+// transfer coding. A body of more than SetMaxBody is ErrTooLong, as soon as that is known,
+// and so is a head that is larger than nng takes. After an error the connection is closed
+// in C, and Close is still to be called.
 //
 // req and res belong to C until Transact returns; they answer ErrBusy meanwhile.
 func (c *Conn) Transact(ctx context.Context, req *Request, res *Response) error {
+	if !transactsInC {
+		return c.transactInGo(ctx, req, res)
+	}
 	// A transaction reads and writes, so it takes both turns.
 	if err := c.io().rd.take(ctx, c, "transact"); err != nil {
 		return err
@@ -573,7 +599,7 @@ func (c *Conn) Transact(ctx context.Context, req *Request, res *Response) error 
 		return err
 	}
 	c.inUse()
-	t.op.started(C.nngo_conn_transact(c.c, req.req, res.res, t.op.c))
+	t.op.started(C.nngo_conn_transact(c.c, req.req, res.res, c.maxBody.max(), t.op.c))
 	err = t.wait(ctx, c.io().closing)
 	if errors.Is(err, ErrClosed) && !c.closed.Load() {
 		err = &OpError{Op: "transact", Err: ErrConnShut}

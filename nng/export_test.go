@@ -5,6 +5,17 @@ import "sync"
 // HasLoop tells whether the pump does the work of nng's threads (patch N3).
 func HasLoop() bool { return mends("n3") }
 
+// TransactsInC tells whether the library does transactions.
+func TransactsInC() bool { return transactsInC }
+
+// TransactInGo makes transactions be Go's, as with a library without patch CL8, and returns
+// a function that takes that back.
+func TransactInGo() (undo func()) {
+	was := transactsInC
+	transactsInC = false
+	return func() { transactsInC = was }
+}
+
 // MaxQueued is how much Write may queue behind what C is sending.
 func MaxQueued(c *Conn) int { return int(c.io().wr.c.max) }
 

@@ -65,6 +65,12 @@ extern void nni_loop_leave(void) __attribute__((weak));
 
 enum { LOOP_DONE, LOOP_MORE, LOOP_GONE }; // what nni_loop_poll returns
 
+// Patch CL8: transactions with a bound on the body.
+extern void nni_http_transact_conn_max(nng_http_conn *, nng_http_req *, nng_http_res *, size_t,
+    nng_aio *) __attribute__((weak));
+extern void nni_http_transact_max(nng_http_client *, nng_http_req *, nng_http_res *, size_t,
+    nng_aio *) __attribute__((weak));
+
 // The events that Go has not taken yet. Two lists change places when it takes them.
 static struct {
 	pthread_mutex_t mtx;
@@ -445,11 +451,17 @@ nngo_conn_read_res(nng_http_conn *conn, nng_http_res *res, nngo_op *op)
 	return (nngo_op_started(op));
 }
 
+bool
+nngo_can_transact(void)
+{
+	return ((nni_http_transact_conn_max != NULL) && (nni_http_transact_max != NULL));
+}
+
 nngo_started
-nngo_conn_transact(nng_http_conn *conn, nng_http_req *req, nng_http_res *res, nngo_op *op)
+nngo_conn_transact(nng_http_conn *conn, nng_http_req *req, nng_http_res *res, size_t max, nngo_op *op)
 {
 	nngo_op_begin(op);
-	nng_http_conn_transact(conn, req, res, op->aio);
+	nni_http_transact_conn_max(conn, req, res, max, op->aio);
 	return (nngo_op_started(op));
 }
 
@@ -462,10 +474,10 @@ nngo_client_connect(nng_http_client *client, nngo_op *op)
 }
 
 nngo_started
-nngo_client_transact(nng_http_client *client, nng_http_req *req, nng_http_res *res, nngo_op *op)
+nngo_client_transact(nng_http_client *client, nng_http_req *req, nng_http_res *res, size_t max, nngo_op *op)
 {
 	nngo_op_begin(op);
-	nng_http_client_transact(client, req, res, op->aio);
+	nni_http_transact_max(client, req, res, max, op->aio);
 	return (nngo_op_started(op));
 }
 

@@ -88,9 +88,13 @@ nngo_started nngo_op_started(nngo_op *);
 nngo_started nngo_conn_read(nng_http_conn *, nngo_op *, void *, size_t, bool all);
 nngo_started nngo_conn_read_req(nng_http_conn *, nng_http_req *, nngo_op *);
 nngo_started nngo_conn_read_res(nng_http_conn *, nng_http_res *, nngo_op *);
-nngo_started nngo_conn_transact(nng_http_conn *, nng_http_req *, nng_http_res *, nngo_op *);
+nngo_started nngo_conn_transact(nng_http_conn *, nng_http_req *, nng_http_res *, size_t max, nngo_op *);
 nngo_started nngo_client_connect(nng_http_client *, nngo_op *);
-nngo_started nngo_client_transact(nng_http_client *, nng_http_req *, nng_http_res *, nngo_op *);
+nngo_started nngo_client_transact(nng_http_client *, nng_http_req *, nng_http_res *, size_t max, nngo_op *);
+
+// nngo_can_transact reports whether the library has transactions that bound the body. Only
+// then may the two above be called.
+bool nngo_can_transact(void);
 
 // An nngo_reader reads for Conn.OnData, again and again. Each time Go gets an event, and calls
 // nngo_reader_next for the next. stop waits for the callback that is running, if there is one.

@@ -1,9 +1,57 @@
 package nng
 
-import "context"
+import (
+	"context"
+	"errors"
+	"io"
+	"math"
+	"strconv"
+	"strings"
+	"sync/atomic"
+)
 
 // #include "http_cgo.h"
 import "C"
+
+// DefaultMaxBody is the largest body that Transact receives unless SetMaxBody says
+// otherwise: 64 MiB. It collects the body in memory, twice for a moment. For larger ones
+// use Connect, WriteReq, ReadRes and Read, or nethttp.Transport, which has no bound because
+// net/http reads a body as it comes.
+const DefaultMaxBody = 64 << 20
+
+// A bodyLimit is what SetMaxBody sets.
+type bodyLimit struct {
+	n atomic.Int64 // 0 for the default, -1 for no bound
+}
+
+func (l *bodyLimit) set(op string, bytes int) error {
+	switch {
+	case bytes < 0:
+		return refuse(op, strconv.Itoa(bytes), ErrInvalid, "a size is a number of bytes, or 0, which means no bound")
+	case bytes == 0:
+		bytes = -1
+	}
+	l.n.Store(int64(bytes))
+	return nil
+}
+
+// max is the bound for C, where 0 would mean nng's own transactions, which have none and
+// take bodies without a length for empty.
+func (l *bodyLimit) max() C.size_t {
+	switch n := l.n.Load(); n {
+	case 0:
+		return DefaultMaxBody
+	case -1:
+		return math.MaxInt - 1
+	default:
+		return C.size_t(n)
+	}
+}
+
+// transactsInC says whether nng does transactions. With a library that lacks our patches a
+// server could make it write outside its memory (defect CL1), fill all of it (CL8), and lose
+// bodies (CL7). There Go does them.
+var transactsInC = bool(C.nngo_can_transact())
 
 // A transaction is one request and its response in the hands of C. It reserves
 // both messages until C has let go of them.
@@ -56,7 +104,14 @@ func (t *transaction) wait(ctx context.Context, closing <-chan struct{}) error {
 			t.end()
 		}()
 	}
+	if result == ErrTooLong {
+		return tooLong()
+	}
 	return check("transact", "", int(result))
+}
+
+func tooLong() error {
+	return refuse("transact", "", ErrTooLong, "the body is larger than SetMaxBody allows, or the head than nng does")
 }
 
 func (t *transaction) end() {
@@ -65,4 +120,271 @@ func (t *transaction) end() {
 	t.req.release(true)
 	t.res.release(false)
 	t.giveBack(result)
+}
+
+// transactInGo is Client.Transact with a library that should not do it.
+func (c *Client) transactInGo(ctx context.Context, req *Request, res *Response) error {
+	if req == nil || res == nil {
+		return refuse("transact", "", ErrInvalid, "the request or the response is nil")
+	}
+	if err := req.sendableNow(); err != nil {
+		return err
+	}
+	if err := req.SetHeader("Connection", "close"); err != nil && !errors.Is(err, ErrState) {
+		return transactError(err)
+	}
+	conn, err := c.Connect(ctx)
+	if err != nil {
+		return transactError(err)
+	}
+	defer conn.Close()
+	ended := make(chan struct{})
+	defer close(ended)
+	go func() {
+		select {
+		case <-c.closing:
+			conn.Close()
+		case <-ended:
+		}
+	}()
+	return conn.transactInGo(ctx, req, res)
+}
+
+// sendableNow reports whether a transaction with the request can begin.
+func (r *Request) sendableNow() error {
+	if err := r.acquire("transact"); err != nil {
+		return err
+	}
+	defer r.release(false)
+	return r.sendable("transact")
+}
+
+// transactInGo is Conn.Transact with a library that should not do it.
+func (c *Conn) transactInGo(ctx context.Context, req *Request, res *Response) error {
+	if req == nil || res == nil {
+		return refuse("transact", "", ErrInvalid, "the request or the response is nil")
+	}
+	if err := c.open("transact"); err != nil {
+		return err
+	}
+	turn := c.io().transacting
+	select {
+	case turn <- struct{}{}:
+		defer func() { <-turn }()
+	case <-c.io().closing:
+		return closedError("transact")
+	case <-ctx.Done():
+		return &OpError{Op: "transact", Err: contextErrno(ctx)}
+	}
+	rd := &c.io().rd
+	if err := rd.take(ctx, c, "transact"); err != nil {
+		return err
+	}
+	unread := rd.unread()
+	rd.give()
+	if unread {
+		return refuse("transact", "", ErrState, readPending)
+	}
+	if err := res.Reset(); err != nil {
+		return transactError(err)
+	}
+	if err := c.WriteReq(ctx, req); err != nil {
+		return transactError(err)
+	}
+	x := exchange{c, ctx, int64(c.maxBody.max())}
+	body, err := x.receive(req.Method(), res)
+	if err != nil {
+		c.spoil()
+		return transactError(err)
+	}
+	if len(body) == 0 {
+		return nil
+	}
+	length := res.Header("Content-Length")
+	if err := res.CopyData(body); err != nil {
+		return transactError(err)
+	}
+	if length == "" { // the response has no more headers than it came with
+		return res.DelHeader("Content-Length")
+	}
+	return nil
+}
+
+// transactError is an error of a part of a transaction as one of the whole.
+func transactError(err error) error {
+	var e *OpError
+	switch {
+	case errors.Is(err, io.EOF):
+		return &OpError{Op: "transact", Err: ErrConnShut}
+	case errors.As(err, &e):
+		return &OpError{Op: "transact", URL: e.URL, Err: e.Err, Detail: e.Detail}
+	}
+	return err
+}
+
+// spoil makes the connection useless, which is out of step with the peer.
+func (c *Conn) spoil() {
+	s := &c.io().rd
+	if s.take(context.Background(), c, "transact") != nil {
+		return // closed
+	}
+	if s.err == nil {
+		s.err = &OpError{Op: "read", Err: ErrConnShut, Detail: "a transaction has failed"}
+	}
+	s.give()
+}
+
+// An exchange receives the response of a transaction.
+type exchange struct {
+	c   *Conn
+	ctx context.Context
+	max int64
+}
+
+// maxInterim bounds the responses before the final one.
+const maxInterim = 100
+
+// receive reads the response, and returns its body.
+func (x exchange) receive(method string, res *Response) ([]byte, error) {
+	status := 0
+	for n := 0; status < 200 && status != 101; n++ {
+		if n > maxInterim {
+			return nil, refuse("transact", "", ErrProtocol, "too many responses before the final one")
+		}
+		if err := x.c.ReadRes(x.ctx, res); err != nil {
+			return nil, err
+		}
+		status = res.Status()
+	}
+	coding, length := res.Header("Transfer-Encoding"), res.Header("Content-Length")
+	switch {
+	case status < 200, status == 204, status == 304, method == "HEAD", method == "CONNECT" && status < 300:
+		return nil, nil
+	case strings.EqualFold(coding, "chunked"):
+		return x.chunks()
+	case coding != "":
+		return nil, refuse("transact", strconv.Quote(short(coding)), ErrProtocol, "the transfer coding is not known")
+	case length == "":
+		body, err := x.read(nil, x.max+1)
+		switch {
+		case err == nil:
+			return nil, tooLong()
+		case errors.Is(err, io.EOF):
+			return body, nil
+		}
+		return nil, err
+	}
+	n, err := contentLength(length)
+	if err != nil {
+		return nil, err
+	}
+	if n > x.max {
+		return nil, tooLong()
+	}
+	return x.read(nil, n)
+}
+
+// contentLength parses a Content-Length. If there were several of them, they are a list
+// now, and have to agree.
+func contentLength(value string) (n int64, err error) {
+	for i, part := range strings.Split(value, ",") {
+		digits := strings.Trim(part, " \t")
+		got, err := strconv.ParseUint(digits, 10, 63)
+		if err != nil || i > 0 && int64(got) != n {
+			return 0, refuse("transact", strconv.Quote(short(value)), ErrProtocol, "that is no Content-Length")
+		}
+		n = int64(got)
+	}
+	return n, nil
+}
+
+// read appends n bytes to p. On error it returns those that have come.
+func (x exchange) read(p []byte, n int64) ([]byte, error) {
+	for n > 0 {
+		step := int(min(n, maxRead))
+		err := x.c.readOp(x.ctx, "transact", func(s *readSide) error {
+			if err := s.buf.reserve(step); err != 0 {
+				return &OpError{Op: "transact", Err: err}
+			}
+			s.op.started(C.nngo_conn_read(x.c.c, s.op.c, s.buf.ptr(), C.size_t(step), false))
+			return nil
+		}, func(s *readSide) {
+			p = append(p, s.buf.mem[:s.op.count]...)
+			n -= int64(s.op.count)
+		})
+		if err != nil {
+			return p, err
+		}
+	}
+	return p, nil
+}
+
+// maxChunkLine bounds the line of a chunk's size, and maxTrailer all lines of the trailer,
+// as our patch does.
+const (
+	maxChunkLine = 8 << 10
+	maxTrailer   = 64 << 10
+)
+
+// chunks reads a chunked body. It takes no byte that comes after that, so it reads lines
+// byte by byte.
+func (x exchange) chunks() (body []byte, err error) {
+	for {
+		line, err := x.line(maxChunkLine)
+		if err != nil {
+			return nil, err
+		}
+		digits, _, _ := strings.Cut(line, ";")
+		size, err := strconv.ParseUint(digits, 16, 63)
+		switch {
+		case errors.Is(err, strconv.ErrRange):
+			return nil, tooLong()
+		case err != nil:
+			return nil, badChunks()
+		case size == 0:
+			for trailer := 0; ; {
+				line, err := x.line(maxTrailer - trailer)
+				if err != nil || line == "" {
+					return body, err
+				}
+				trailer += len(line)
+			}
+		case size > uint64(x.max)-uint64(len(body)):
+			return nil, tooLong()
+		}
+		if body, err = x.read(body, int64(size)); err != nil {
+			return nil, err
+		}
+		end, err := x.read(nil, 2)
+		switch {
+		case err != nil:
+			return nil, err
+		case string(end) != "\r\n":
+			return nil, badChunks()
+		}
+	}
+}
+
+func badChunks() error {
+	return refuse("transact", "", ErrProtocol, "the chunks are malformed")
+}
+
+// line reads a line that ends with CRLF, which is not returned.
+func (x exchange) line(max int) (string, error) {
+	var line []byte
+	for last := byte(0); len(line) < max+len("\r\n"); {
+		var err error
+		if line, err = x.read(line, 1); err != nil {
+			return "", err
+		}
+		c := line[len(line)-1]
+		switch {
+		case last == '\r' && c == '\n':
+			return string(line[:len(line)-2]), nil
+		case last == '\r', c < ' ' && c != '\r', c >= 0x7f:
+			return "", badChunks()
+		}
+		last = c
+	}
+	return "", refuse("transact", "", ErrTooLong, "a line between the chunks is too long")
 }
