@@ -100,8 +100,8 @@ func freeWSDialer(c *C.nng_stream_dialer) {
 const wsLost = 250 * time.Millisecond
 
 // Dial connects and does the handshake (nng_stream_dialer_dial). The server has two
-// seconds for each step of that. nng wants "Upgrade: websocket" in just these letters
-// (defect W7).
+// seconds for each step of that. A library without our patch wants "Upgrade: websocket" in
+// just these letters (defect W7).
 //
 // Errors: ErrConnRefused (also status 404 and 405), ErrPermission (status 401 and 403),
 // ErrProtocol (any other answer, the wrong sub-protocol), ErrTimedOut, ErrCanceled,

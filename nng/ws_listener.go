@@ -22,9 +22,10 @@ import "C"
 //
 // nng answers only requests whose Host header names the host of the URL: with
 // "ws://127.0.0.1:8080/chat" those for "localhost:8080" get status 404. A "*" as the host
-// takes all, but has a port of its own: nng shares by host and port, as written. It
-// understands a "Connection" header only if there are blanks between its words (defect
-// W7), and clients that ask for one sub-protocol at most.
+// takes all, but has a port of its own: nng shares by host and port, as written.
+//
+// A library without our patch refuses clients whose Connection header has no blanks between
+// its words, and those that ask for several sub-protocols (defect W7).
 //
 // All methods may be called concurrently.
 type WSListener struct {

@@ -47,8 +47,9 @@ func (o *wsOptions) set(op string, change func()) error {
 // SetProtocols names the sub-protocols (NNG_OPT_WS_PROTOCOL): a dialer asks for them,
 // and takes no answer without one of them; a listener refuses clients that ask for none
 // of them. Without a call, or without names, there are none, and a listener refuses
-// clients that ask for any. nng's listeners understand only clients that ask for
-// exactly one, so a dialer had better name one.
+// clients that ask for any. Of several that both have, the client's first is agreed on.
+// Listeners of a library without our patch understand only clients that ask for exactly
+// one (defect W7).
 //
 // Errors: ErrInvalid (a name is not a token), ErrBusy (a listener that listens),
 // ErrClosed.
@@ -58,7 +59,7 @@ func (o *wsOptions) SetProtocols(names ...string) error {
 			return refuse(o.kind+" set protocols", strconv.Quote(short(name)), ErrInvalid, "a sub-protocol is a token, such as chat.v1")
 		}
 	}
-	// nng looks for blanks between them (defect W7).
+	// As published, nng looks for blanks between them (defect W7).
 	return o.set("set protocols", func() { o.protocols = strings.Join(names, ", ") })
 }
 

@@ -1,10 +1,13 @@
 package nng_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/rand"
+	"crypto/sha1"
 	"crypto/tls"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -231,7 +234,6 @@ func TestWSSubProtocols(t *testing.T) {
 		{name: "a part", listener: []string{"abc"}, dialer: []string{"ab"}, err: nng.ErrProtocol},
 		{name: "not asked", listener: []string{"a"}, err: nng.ErrProtocol},
 		{name: "not offered", dialer: []string{"a"}, err: nng.ErrProtocol},
-		{name: "several asked", listener: []string{"a"}, dialer: []string{"b", "a"}, err: nng.ErrProtocol},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			l := newWSListener(t, anyWS, func(l *nng.WSListener) error { return l.SetProtocols(c.listener...) })
@@ -1116,4 +1118,117 @@ func TestWSPaths(t *testing.T) {
 	require.ErrorIs(t, err, nng.ErrConnRefused)
 	dialWS(t, newWSDialer(t, strings.Replace(l.URL(), "127.0.0.1", "localhost", 1),
 		func(d *nng.WSDialer) error { return d.SetHeader("Host", "127.0.0.1:80") }))
+}
+
+// Words of headers are looked for as HTTP has them: with commas, blanks or tabs between
+// them, in any letters (W7).
+func TestWSWords(t *testing.T) {
+	needsPatches(t)
+	t.Run("listener", func(t *testing.T) {
+		for _, c := range []struct {
+			upgrade, connection string
+			asked, got          string // sub-protocols
+			ok                  bool
+		}{
+			{"websocket", "Upgrade", "", "", true},
+			{"WebSocket", "keep-alive, Upgrade", "", "", true},
+			{"WEBSOCKET", "keep-alive,Upgrade", "", "", true},
+			{"foo/2,websocket", "upgrade,keep-alive", "", "", true},
+			{"foo/2\t,\twebsocket", "\tkeep-alive\t,\tUPGRADE\t", "", "", true},
+			{"websocket", "keep-alive\r\nConnection: upgrade", "", "", true},
+			{"websocket", ",,Upgrade,", "", "", true},
+			{"websocket2", "Upgrade", "", "", false},
+			{"web", "Upgrade", "", "", false},
+			{"websocket", "Upgraded", "", "", false},
+			{"websocket", "keep-alive, NotUpgrade", "", "", false},
+			{"websocket", "keep-alive", "", "", false},
+			{"websocket", "Upgrade", "a", "a", true},
+			{"websocket", "Upgrade", "c,b", "b", true},
+			{"websocket", "Upgrade", "c, b\r\nSec-WebSocket-Protocol: a", "b", true},
+			{"websocket", "Upgrade", "a,b", "a", true},
+			{"websocket", "Upgrade", "c", "", false},
+			{"websocket", "Upgrade", "ab", "", false},
+			{"websocket", "Upgrade", ",", "", false},
+		} {
+			t.Run(fmt.Sprintf("%q %q %q", c.upgrade, c.connection, c.asked), func(t *testing.T) {
+				l := newWSListener(t, anyWS, func(l *nng.WSListener) error {
+					if c.asked == "" {
+						return nil
+					}
+					return l.SetProtocols("a", "b")
+				})
+				addr, err := l.Addr()
+				require.NoError(t, err)
+				conn, err := net.Dial("tcp", addr.String())
+				require.NoError(t, err)
+				defer conn.Close()
+				require.NoError(t, conn.SetDeadline(time.Now().Add(20*time.Second)))
+				ask := "GET /chat HTTP/1.1\r\nHost: " + addr.String() + "\r\nUpgrade: " + c.upgrade +
+					"\r\nConnection: " + c.connection + "\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+				if c.asked != "" {
+					ask += "Sec-WebSocket-Protocol: " + c.asked + "\r\n"
+				}
+				_, err = io.WriteString(conn, ask+"\r\n")
+				require.NoError(t, err)
+				res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+				require.NoError(t, err)
+				defer res.Body.Close()
+				if !c.ok {
+					require.Equal(t, 400, res.StatusCode)
+					return
+				}
+				require.Equal(t, 101, res.StatusCode)
+				require.Equal(t, c.got, res.Header.Get("Sec-WebSocket-Protocol"))
+				require.Equal(t, c.got, acceptWS(t, l).SubProtocol())
+			})
+		}
+	})
+	t.Run("dialer", func(t *testing.T) {
+		for _, c := range []struct {
+			headers string
+			ok      bool
+		}{
+			{"Upgrade: websocket\r\nConnection: Upgrade\r\n", true},
+			{"upgrade: WEBSOCKET\r\nconnection: Keep-Alive, Upgrade\r\n", true},
+			{"Upgrade: WebSocket\r\nConnection: upgrade,keep-alive\r\n", true},
+			{"Upgrade: websocket2\r\nConnection: Upgrade\r\n", false},
+			{"Upgrade: websocket\r\nConnection: keep-alive\r\n", false},
+			{"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Protocol: b\r\n", true},
+			{"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Protocol: c\r\n", false},
+			{"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Protocol: a, b\r\n", false},
+		} {
+			t.Run(fmt.Sprintf("%q", c.headers), func(t *testing.T) {
+				url := wsAnswering(t, c.headers, nil)
+				d := newWSDialer(t, url, func(d *nng.WSDialer) error {
+					if !strings.Contains(c.headers, "Protocol") {
+						return nil
+					}
+					return d.SetProtocols("a", "b")
+				})
+				conn, err := d.Dial(timeout(t, 20*time.Second))
+				if !c.ok {
+					require.ErrorIs(t, err, nng.ErrProtocol)
+					return
+				}
+				require.NoError(t, err)
+				require.NoError(t, conn.Close())
+			})
+		}
+	})
+}
+
+// wsAnswering is a server that answers handshakes with headers and then calls speak. It
+// ends with the test.
+func wsAnswering(t testing.TB, headers string, speak func(net.Conn)) (url string) {
+	t.Helper()
+	url = answering(t, func(conn net.Conn, r *http.Request) bool {
+		sum := sha1.Sum([]byte(r.Header.Get("Sec-WebSocket-Key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
+		fmt.Fprintf(conn, "HTTP/1.1 101 Switching Protocols\r\n%sSec-WebSocket-Accept: %s\r\n\r\n",
+			headers, base64.StdEncoding.EncodeToString(sum[:]))
+		if speak != nil {
+			speak(conn)
+		}
+		return false
+	})
+	return strings.Replace(url, "http://", "ws://", 1) + "/chat"
 }
