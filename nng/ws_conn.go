@@ -191,8 +191,8 @@ func (c *WSConn) ReadMessage(ctx context.Context) ([]byte, error) {
 	if err := c.take(op, ctx, c.rdTurn); err != nil {
 		return nil, err
 	}
-	// nng closes the stream for a text message that is not allowed, and then delivers
-	// it (defect W8).
+	// As published, nng closes the stream for a text message that is not allowed, and then
+	// delivers it (defect W8).
 	if !c.text && !c.writeFailed.Load() && bool(C.nngo_ws_closed(c.c)) {
 		c.rdTurn <- struct{}{}
 		return nil, &OpError{Op: op, Err: ErrConnShut}
