@@ -102,7 +102,9 @@ func (o *wsOptions) SetRecvMaxSize(bytes int) error {
 
 // SetRecvMaxFrame bounds the frames of messages that come in (NNG_OPT_WS_RECVMAXFRAME);
 // 0 means no bound. It is 1 MiB to start with. Larger frames end the connection with
-// close code 1009. Many small frames cost nng more than their bytes (defect W9).
+// close code 1009, and so does a message of many small ones: of more than 1024 frames, and one
+// more for each 16 bytes of SetRecvMaxSize. In a library without our patch small frames have
+// no bound and cost far more than their bytes (defect W9).
 func (o *wsOptions) SetRecvMaxFrame(bytes int) error {
 	return o.setSize("set recv max frame", &o.recvMaxFrame, bytes)
 }

@@ -1232,3 +1232,94 @@ func wsAnswering(t testing.TB, headers string, speak func(net.Conn)) (url string
 	})
 	return strings.Replace(url, "http://", "ws://", 1) + "/chat"
 }
+
+const wsUpgrade = "Upgrade: websocket\r\nConnection: Upgrade\r\n"
+
+// wsPeers runs a test with a WSConn of a listener and with one of a dialer. peer is the
+// other end, which speaks for itself; mask is in the second byte of the frames that it sends.
+func wsPeers(t *testing.T, test func(t *testing.T, conn *nng.WSConn, peer net.Conn, mask byte)) {
+	t.Run("listener", func(t *testing.T) {
+		l := newWSListener(t, anyWS)
+		raw := rawWS(t, l)
+		test(t, acceptWS(t, l), raw.Conn, 0x80)
+	})
+	t.Run("dialer", func(t *testing.T) {
+		peers, done := make(chan net.Conn, 1), make(chan struct{})
+		url := wsAnswering(t, wsUpgrade, func(conn net.Conn) {
+			peers <- conn
+			<-done
+		})
+		defer close(done)
+		conn := dialWS(t, newWSDialer(t, url))
+		peer := <-peers
+		require.NoError(t, peer.SetDeadline(time.Now().Add(60*time.Second)))
+		test(t, conn, peer, 0)
+	})
+}
+
+// wsFrame is a frame, with a mask of zeros if there is to be one.
+func wsFrame(head, mask byte, payload string) []byte {
+	f := []byte{head, mask | byte(len(payload))}
+	if mask != 0 {
+		f = append(f, 0, 0, 0, 0)
+	}
+	return append(f, payload...)
+}
+
+// A message has a bound on its fragments, and ends with 1009 beyond it (W9).
+func TestWSManyFragments(t *testing.T) {
+	needsPatches(t)
+	wsPeers(t, func(t *testing.T, conn *nng.WSConn, peer net.Conn, mask byte) {
+		go func() {
+			peer.Write(wsFrame(wsBinary, mask, ""))
+			block := bytes.Repeat(wsFrame(0, mask, ""), 10000)
+			for range 25 {
+				if _, err := peer.Write(block); err != nil {
+					return
+				}
+			}
+		}()
+		_, err := conn.ReadMessage(timeout(t, 60*time.Second))
+		require.ErrorIs(t, err, nng.ErrConnShut)
+		head, payload := readFrame(t, peer)
+		require.Equal(t, byte(wsFinal|wsClose), head)
+		require.Equal(t, "\x03\xf1", payload) // 1009
+	})
+	// As many as there may be, and what they hold.
+	wsPeers(t, func(t *testing.T, conn *nng.WSConn, peer net.Conn, mask byte) {
+		go func() {
+			peer.Write(wsFrame(wsBinary, mask, ""))
+			for i := range 60 {
+				peer.Write(bytes.Repeat(wsFrame(0, mask, fmt.Sprintf("%016d", i)), 1000))
+			}
+			peer.Write(wsFrame(wsFinal, mask, "end"))
+		}()
+		got, err := conn.ReadMessage(timeout(t, 60*time.Second))
+		require.NoError(t, err)
+		var want strings.Builder
+		for i := range 60 {
+			want.WriteString(strings.Repeat(fmt.Sprintf("%016d", i), 1000))
+		}
+		require.True(t, want.String()+"end" == string(got), "%d bytes are others", len(got))
+	})
+}
+
+// readFrame reads a frame of less than 126 bytes, masked or not.
+func readFrame(t testing.TB, r io.Reader) (head byte, payload string) {
+	t.Helper()
+	var b [2]byte
+	_, err := io.ReadFull(r, b[:])
+	require.NoError(t, err)
+	var mask [4]byte
+	if b[1] >= 0x80 {
+		_, err = io.ReadFull(r, mask[:])
+		require.NoError(t, err)
+	}
+	data := make([]byte, b[1]&0x7f)
+	_, err = io.ReadFull(r, data)
+	require.NoError(t, err)
+	for i := range data {
+		data[i] ^= mask[i%4]
+	}
+	return b[0], string(data)
+}
