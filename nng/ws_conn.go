@@ -19,7 +19,9 @@ import "C"
 // time; further callers wait in Go.
 //
 // nng does the rest of the protocol while it receives: it answers pings and notices that
-// the peer closes only while ReadMessage is waiting, or reads one message ahead.
+// the peer closes only while ReadMessage is waiting, or reads one message ahead. To a peer
+// that pings and does not read it keeps one answer, to the last ping. (In a library without
+// our patch it keeps one for each, defect W14.)
 type WSConn struct {
 	c       *C.nng_stream
 	tooLong int  // messages of more bytes are refused here, if C does not; 0 for none

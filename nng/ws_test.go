@@ -1323,3 +1323,36 @@ func readFrame(t testing.TB, r io.Reader) (head byte, payload string) {
 	}
 	return b[0], string(data)
 }
+
+// A peer that pings and does not read is owed one pong, for its last ping (W14).
+func TestWSPings(t *testing.T) {
+	needsPatches(t)
+	const pings = 200_000 // far more than the system's buffers hold
+	wsPeers(t, func(t *testing.T, conn *nng.WSConn, peer net.Conn, mask byte) {
+		read := make(chan error, 1)
+		go func() {
+			message, err := conn.ReadMessage(timeout(t, 60*time.Second))
+			if err == nil && string(message) != "after the pings" {
+				err = errors.New("another message")
+			}
+			read <- err
+		}()
+		out := bufio.NewWriterSize(peer, 1<<16)
+		for i := range pings {
+			out.Write(wsFrame(wsFinal|wsPing, mask, fmt.Sprintf("%0100d", i)))
+		}
+		out.Write(wsFrame(wsFinal|wsBinary, mask, "after the pings"))
+		require.NoError(t, out.Flush())
+		require.NoError(t, <-read)
+
+		in, pongs, last := bufio.NewReader(peer), 0, fmt.Sprintf("%0100d", pings-1)
+		for payload := ""; payload != last; pongs++ {
+			require.Less(t, pongs, pings)
+			var head byte
+			head, payload = readFrame(t, in)
+			require.Equal(t, byte(wsFinal|wsPong), head)
+		}
+		t.Logf("%d pongs for %d pings", pongs, pings)
+		assert.Less(t, pongs, pings/2)
+	})
+}
