@@ -236,7 +236,8 @@ func (l *WSListener) URL() string {
 }
 
 // Accept waits for a connection whose handshake is done (nng_stream_listener_accept).
-// Connections that nobody accepts wait in C, in any number.
+// Connections that nobody accepts wait in C, up to 4096; further clients get status 503. (In
+// a library without our patch they wait in any number, defect W15.)
 //
 // Errors: ErrState (it does not listen), ErrCanceled, ErrTimedOut, ErrNoMemory, ErrClosed.
 func (l *WSListener) Accept(ctx context.Context) (*WSConn, error) {
