@@ -70,6 +70,9 @@ func (c *getCmd) Run(ctx context.Context) error {
 	return fmt.Errorf("the server answered with status %d, which is no final one", status)
 }
 
+// maxBefore bounds the responses with a status below 200 that come before the one.
+const maxBefore = 100
+
 // exchange sends the request and passes the response on.
 func (c *getCmd) exchange(ctx context.Context, conn *nng.Conn, req *nng.Request) (status int, err error) {
 	method := req.Method()
@@ -84,7 +87,7 @@ func (c *getCmd) exchange(ctx context.Context, conn *nng.Conn, req *nng.Request)
 		return 0, err
 	}
 	defer res.Close()
-	for {
+	for before := 0; ; before++ {
 		if err := conn.ReadRes(ctx, res); err != nil {
 			if errors.Is(err, io.EOF) {
 				err = errors.New("the server closed the connection without one")
@@ -97,6 +100,9 @@ func (c *getCmd) exchange(ctx context.Context, conn *nng.Conn, req *nng.Request)
 		}
 		if status >= 200 || status == 101 { // after other 1xx the response is still to come
 			break
+		}
+		if before == maxBefore {
+			return 0, &exitError{exitConnection, errors.New("cannot read the response: it does not come, only others before it")}
 		}
 	}
 	body, err := responseBody(method, res, conn)

@@ -107,9 +107,14 @@ func silentServer(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 // cannedServer puts into a variable the URL of a server that answers with a file,
-// where every line ends in CR LF, and closes: canned VARIABLE FILE
+// where every line ends in CR LF, once or many times, and closes: canned VARIABLE FILE [TIMES]
 func cannedServer(ts *testscript.TestScript, _ bool, args []string) {
 	reply := strings.ReplaceAll(ts.ReadFile(args[1]), "\n", "\r\n")
+	if len(args) > 2 {
+		times, err := strconv.Atoi(args[2])
+		ts.Check(err)
+		reply = strings.Repeat(reply, times)
+	}
 	ts.Setenv(args[0], listen(ts, func(c net.Conn) {
 		// The request is read first: closed on unread bytes, TCP would drop the reply.
 		if _, err := http.ReadRequest(bufio.NewReader(c)); err == nil {

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"sync"
@@ -15,6 +16,9 @@ import (
 
 const (
 	maxMessage = 16 << 20
+	// maxParts is how many frames a message may have. Empty ones cost no bytes of
+	// maxMessage, and a message of them need never end.
+	maxParts = 100_000
 	// writeTime is how long one frame may take to be sent.
 	writeTime = time.Minute
 	// closeTime is how long the other side has to answer a close frame.
@@ -27,6 +31,7 @@ type socket struct {
 	conn   net.Conn
 	side   ws.State
 	reader wsutil.Reader
+	parts  int // of the message that is being read
 
 	mu     sync.Mutex // one frame at a time
 	out    *bufio.Writer
@@ -44,8 +49,19 @@ func newSocket(conn net.Conn, r io.Reader, side ws.State) *socket {
 		MaxFrameSize:   maxMessage,
 		MaxMessageSize: maxMessage,
 		OnIntermediate: s.control,
+		OnContinuation: s.part,
 	}
 	return s
+}
+
+var errTooManyParts = fmt.Errorf("a message of more than %d frames", maxParts)
+
+// part counts the frames of a message.
+func (s *socket) part(ws.Header, io.Reader) error {
+	if s.parts++; s.parts > maxParts {
+		return errTooManyParts
+	}
+	return nil
 }
 
 // read returns the next message. It answers pings and close frames, and tells the
@@ -63,6 +79,7 @@ func (s *socket) read() (op ws.OpCode, p []byte, err error) {
 			}
 			continue
 		}
+		s.parts = 1
 		var message bytes.Buffer
 		if _, err := message.ReadFrom(&s.reader); err != nil {
 			return 0, nil, s.fail(err)
@@ -107,6 +124,8 @@ func (s *socket) fail(err error) error {
 		s.close(ws.StatusInvalidFramePayloadData, "text that is not UTF-8")
 	case errors.Is(err, wsutil.ErrFrameTooLarge), errors.Is(err, wsutil.ErrMessageTooLarge):
 		s.close(ws.StatusMessageTooBig, "a message has at most 16 MiB")
+	case errors.Is(err, errTooManyParts):
+		s.close(ws.StatusMessageTooBig, err.Error())
 	case errors.As(err, &protocol),
 		errors.Is(err, ws.ErrHeaderLengthMSB), errors.Is(err, ws.ErrHeaderLengthUnexpected):
 		s.close(ws.StatusProtocolError, err.Error())

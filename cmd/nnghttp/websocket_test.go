@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -117,6 +118,70 @@ func TestWebSocketFragments(t *testing.T) {
 	w.expect(ws.OpPong, "in between")
 	w.expect(ws.OpText, "Grüße")
 	w.close(1000)
+}
+
+// A message of empty parts has an end: one of ours, with status 1009.
+func TestWebSocketManyFragments(t *testing.T) {
+	s, _ := newTestServer(t, &serveCmd{})
+	w := dialWS(t, s)
+	require.NoError(t, w.conn.SetDeadline(time.Now().Add(time.Minute)))
+	part := bytes.NewBuffer(nil)
+	require.NoError(t, ws.WriteFrame(part, ws.MaskFrame(ws.NewFrame(ws.OpContinuation, false, nil))))
+	go func() {
+		_ = ws.WriteFrame(w.conn, ws.MaskFrame(ws.NewFrame(ws.OpBinary, false, nil)))
+		block := bytes.Repeat(part.Bytes(), 10_000)
+		for range 25 {
+			if _, err := w.conn.Write(block); err != nil {
+				return
+			}
+		}
+	}()
+	w.expectClose(1009)
+
+	// Many that hold something are a message.
+	w = dialWS(t, s)
+	require.NoError(t, w.conn.SetDeadline(time.Now().Add(time.Minute)))
+	var frames bytes.Buffer
+	require.NoError(t, ws.WriteFrame(&frames, ws.MaskFrame(ws.NewFrame(ws.OpBinary, false, nil))))
+	for range 65_535 {
+		require.NoError(t, ws.WriteFrame(&frames, ws.MaskFrame(ws.NewFrame(ws.OpContinuation, false, []byte("0123456789")))))
+	}
+	require.NoError(t, ws.WriteFrame(&frames, ws.MaskFrame(ws.NewFrame(ws.OpContinuation, true, nil))))
+	_, err := w.conn.Write(frames.Bytes())
+	require.NoError(t, err)
+	w.expect(ws.OpBinary, strings.Repeat("0123456789", 65_535))
+	w.close(1000)
+}
+
+// A client that sends and never reads is not read any more, when what waits for it fills the
+// buffers of the connection. So it costs no memory, whatever it sends.
+func TestWebSocketSlowReader(t *testing.T) {
+	s, _ := newTestServer(t, &serveCmd{})
+	for name, f := range map[string]ws.Frame{
+		"pings":    ws.NewPingFrame(make([]byte, 125)),
+		"messages": ws.NewBinaryFrame(make([]byte, 16<<10)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := dialWS(t, s)
+			var one bytes.Buffer
+			require.NoError(t, ws.WriteFrame(&one, ws.MaskFrame(f)))
+			block := bytes.Repeat(one.Bytes(), 64<<10/one.Len()+1)
+			const much = 256 << 20
+			var err error
+			sent := 0
+			for ; err == nil && sent < much; sent += len(block) {
+				require.NoError(t, w.conn.SetWriteDeadline(time.Now().Add(2*time.Second)))
+				_, err = w.conn.Write(block)
+			}
+			require.ErrorIs(t, err, os.ErrDeadlineExceeded, "%d bytes were taken", sent)
+
+			other := dialWS(t, s)
+			other.send(ws.NewTextFrame([]byte("hello")))
+			other.expect(ws.OpText, "hello")
+			other.close(1000)
+			w.conn.Close()
+		})
+	}
 }
 
 func TestWebSocketControl(t *testing.T) {
