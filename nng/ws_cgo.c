@@ -23,12 +23,12 @@ nngo_ws_dialer_alloc(nng_stream_dialer **d, const char *url)
 	return (rv);
 }
 
-void
+nngo_started
 nngo_ws_dial(nng_stream_dialer *d, nngo_op *op)
 {
-	nngo_gather();
+	nngo_op_begin(op);
 	nng_stream_dialer_dial(d, op->aio);
-	nngo_run();
+	return (nngo_op_started(op));
 }
 
 int
@@ -53,12 +53,12 @@ nngo_ws_listen(nng_stream_listener *l)
 	return (rv);
 }
 
-void
+nngo_started
 nngo_ws_accept(nng_stream_listener *l, nngo_op *op)
 {
-	nngo_gather();
+	nngo_op_begin(op);
 	nng_stream_listener_accept(l, op->aio);
-	nngo_run();
+	return (nngo_op_started(op));
 }
 
 nngo_started

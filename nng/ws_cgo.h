@@ -13,11 +13,13 @@
 bool nngo_ws_closed(nng_stream *);
 
 // The functions of nng that make what belongs to the loop (http_cgo.h).
-int  nngo_ws_dialer_alloc(nng_stream_dialer **, const char *);
-void nngo_ws_dial(nng_stream_dialer *, nngo_op *);
-int  nngo_ws_listener_alloc(nng_stream_listener **, const char *);
-int  nngo_ws_listen(nng_stream_listener *);
-void nngo_ws_accept(nng_stream_listener *, nngo_op *);
+int nngo_ws_dialer_alloc(nng_stream_dialer **, const char *);
+int nngo_ws_listener_alloc(nng_stream_listener **, const char *);
+int nngo_ws_listen(nng_stream_listener *);
+
+// These start an operation; output 0 is the stream.
+nngo_started nngo_ws_dial(nng_stream_dialer *, nngo_op *);
+nngo_started nngo_ws_accept(nng_stream_listener *, nngo_op *);
 
 // nngo_ws_send starts sending a copy of len bytes as one message. When the operation has
 // ended, nngo_ws_sent frees what failed.
