@@ -160,7 +160,9 @@ func serverSuite(t *testing.T) closedSuite[*nng.Server] {
 			"ResError":     func(s *nng.Server) error { return s.ResError(res) },
 			"SetErrorFile": func(s *nng.Server) error { return s.SetErrorFile(404, "closed_test.go") },
 			"SetErrorPage": func(s *nng.Server) error { return s.SetErrorPage(404, "gone") },
+			"SetLimits":    func(s *nng.Server) error { return s.SetLimits(nng.Limits{}) },
 			"SetTLS":       func(s *nng.Server) error { return s.SetTLS(cfg) },
+			"Stats":        func(s *nng.Server) error { _, err := s.Stats(); return err },
 			"Start":        func(s *nng.Server) error { return s.Start() },
 			"Stop":         func(s *nng.Server) error { return s.Stop(background()) },
 			"TLS": func(s *nng.Server) error {
@@ -171,7 +173,11 @@ func serverSuite(t *testing.T) closedSuite[*nng.Server] {
 				return err
 			},
 		},
-		allowed: map[string]func(*nng.Server){"Close": second[*nng.Server](t)},
+		silent: map[string]func(*nng.Server) any{"Limits": func(s *nng.Server) any { return s.Limits() }},
+		allowed: map[string]func(*nng.Server){
+			"Close":       second[*nng.Server](t),
+			"SetErrorLog": func(s *nng.Server) { s.SetErrorLog(nil) },
+		},
 	}
 }
 

@@ -1,6 +1,9 @@
 package nng
 
-import "sync"
+import (
+	"sync"
+	"time"
+)
 
 // HasLoop tells whether the pump does the work of nng's threads (patch N3).
 func HasLoop() bool { return mends("n3") }
@@ -80,3 +83,9 @@ func Secrets(cfg *TLSConfig) (all [][]byte) {
 	})
 	return all
 }
+
+// ReportEvery sets how often a server may report what it has refused, before it is started.
+func ReportEvery(s *Server, d time.Duration) { s.shared.reportEvery = d }
+
+// HaveLimits reports whether the library keeps limits.
+func HaveLimits() bool { return haveLimits() }

@@ -1104,6 +1104,35 @@ server_unlock(nngo_server *srv)
 	(void) pthread_mutex_unlock(&srv->mtx);
 }
 
+// Patch S16. Bound weakly they are NULL in other libraries.
+extern void nni_http_server_set_limits(nng_http_server *, nng_duration, nng_duration,
+    nng_duration, nng_duration, int) __attribute__((weak));
+extern int nni_http_server_stats(nng_http_server *, uint64_t *, int) __attribute__((weak));
+
+bool
+nngo_have_limits(void)
+{
+	return ((nni_http_server_set_limits != NULL) && (nni_http_server_stats != NULL));
+}
+
+void
+nngo_server_limits(nng_http_server *server, int32_t head, int32_t idle, int32_t handshake,
+    int32_t write, int conns)
+{
+	if (nngo_have_limits()) {
+		nni_http_server_set_limits(server, head, idle, handshake, write, conns);
+	}
+}
+
+void
+nngo_server_stats(nng_http_server *server, uint64_t counts[NNGO_STATS])
+{
+	memset(counts, 0, NNGO_STATS * sizeof(counts[0]));
+	if (nngo_have_limits()) {
+		(void) nni_http_server_stats(server, counts, NNGO_STATS);
+	}
+}
+
 int
 nngo_server_alloc(nngo_server **sp, nng_http_server *server, uintptr_t handle)
 {
@@ -1237,6 +1266,9 @@ reply_alloc(nngo_server *srv)
 		if (aio_alloc(&r->tx, reply_done, r) != 0) {
 			nng_free(r, sizeof(*r));
 			r = NULL;
+		} else {
+			// The server's limit for clients that do not read.
+			nng_aio_set_timeout(r->tx, NNG_DURATION_DEFAULT);
 		}
 	}
 	if (r != NULL) {

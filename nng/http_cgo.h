@@ -180,6 +180,15 @@ typedef struct {
 	nngo_reply      *spare;
 } nngo_server;
 
+// Limits of a server, in milliseconds, and connections; 0 is none. A library without our
+// patches has no limits and no counts, which nngo_have_limits tells; then the others do nothing.
+// The counts are in the order of ServerStats.
+#define NNGO_STATS 11
+bool nngo_have_limits(void);
+void nngo_server_limits(nng_http_server *, int32_t head, int32_t idle, int32_t handshake,
+    int32_t write, int conns);
+void nngo_server_stats(nng_http_server *, uint64_t[NNGO_STATS]);
+
 int  nngo_server_alloc(nngo_server **, nng_http_server *, uintptr_t);
 void nngo_server_free(nngo_server *);
 void nngo_server_abort(nngo_server *);

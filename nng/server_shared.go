@@ -2,9 +2,11 @@ package nng
 
 import (
 	"context"
+	"log/slog"
 	"net"
 	"sync"
 	"sync/atomic"
+	"time"
 	"unsafe"
 )
 
@@ -34,6 +36,13 @@ type cServer struct {
 	after   []func()           // to be called then
 	retired []*cHandler        // removed, but connections may still use them
 	conns   map[*Conn]struct{} // connections that handlers are reading or writing
+
+	limits      Limits // as Go has set them
+	log         *slog.Logger
+	reporter    *time.Timer // once it is started
+	listening   net.Addr
+	reportEvery time.Duration
+	reported    ServerStats
 }
 
 var cServerHandles registry[*cServer]
@@ -62,7 +71,7 @@ func holdCServer(cu *C.nng_url, rawURL string, secure bool) (*cServer, error) {
 			C.nng_http_server_release(c)
 			return nil, check("hold", rawURL, int(e))
 		}
-		s = &cServer{c: c, secure: secure, idle: make(chan struct{}, 1), conns: make(map[*Conn]struct{})}
+		s = &cServer{c: c, secure: secure, idle: make(chan struct{}, 1), conns: make(map[*Conn]struct{}), reportEvery: reportInterval}
 		s.handle = cServerHandles.add(s)
 		if rv := C.nngo_server_alloc(&s.n, c, C.uintptr_t(s.handle)); rv != 0 {
 			cServerHandles.remove(s.handle)
@@ -71,6 +80,7 @@ func holdCServer(cu *C.nng_url, rawURL string, secure bool) (*cServer, error) {
 			return nil, check("hold", rawURL, int(rv))
 		}
 		s.ctx, s.cancel = context.WithCancel(context.Background())
+		s.applyLimits()
 		if cServers.m == nil {
 			cServers.m = make(map[*C.nng_http_server]*cServer)
 		}
@@ -126,7 +136,9 @@ func (s *cServer) start(url string) error {
 	default:
 		return check("start", url, int(rv))
 	}
-	s.starts++
+	if s.starts++; s.starts == 1 {
+		s.watch()
+	}
 	return nil
 }
 
@@ -190,6 +202,7 @@ func (s *cServer) stop() (stopped <-chan struct{}, last bool) {
 		s.drain() // of requests that were events until now; they have been refused
 		s.mu.Lock()
 		s.stopped = true
+		s.unwatch()
 		after := s.after
 		s.after = nil
 		s.mu.Unlock()
