@@ -37,6 +37,10 @@ type listener struct {
 // nng has parsed the first request. It is given back as nng has understood it: fields of
 // one name have been joined. Over TLS it is nng that encrypts, so http.Request.TLS is nil.
 //
+// The first head has the limits of the nng server: 30 seconds, if nothing else was set (see
+// nng.Limits; to set them use ListenOn). After that, limits are up to the server that runs
+// on the listener.
+//
 // 128 connections wait for Accept; more are answered with 503. Close makes Accept return
 // net.ErrClosed, closes the connections that are waiting, and stops the server unless
 // others hold its address; accepted connections live on.

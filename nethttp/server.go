@@ -1,10 +1,13 @@
 package nethttp
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -24,8 +27,10 @@ func ListenAndServe(url string, h http.Handler) error {
 // configuration. Fields are not to be changed once it serves; methods may be called
 // concurrently.
 //
-// Of http.Server's limits those on heads and idle connections are missing: nng reads heads
-// by itself, and waits for ever (defect S16). Put a proxy in front where that matters.
+// Its limits on heads, idle connections and handshakes are on by default. nng keeps them,
+// for all who hold the address: see nng.Limits. Where a field is 0, what nng.Server.SetLimits
+// has set holds, or nng's default. With a library that cannot keep limits Start answers
+// nng.ErrNotSupported if one was asked for, and the defaults do not hold (defect S16).
 type Server struct {
 	// Handler serves what no handler of Handle takes; nil means http.DefaultServeMux.
 	Handler http.Handler
@@ -43,12 +48,27 @@ type Server struct {
 	// line, and has a bound of its own for a line.
 	MaxHeaderBytes int
 
+	// ReadHeaderTimeout bounds reading the head of a request, IdleTimeout the wait for the
+	// next one, TLSHandshakeTimeout the handshake, and WriteStallTimeout how long a client
+	// may take nothing of a response that nng sends: one that was short and complete when
+	// the handler returned. 0 means 30 seconds, 3 minutes, 10 and 30 seconds; below 0 is
+	// no bound.
+	ReadHeaderTimeout   time.Duration
+	IdleTimeout         time.Duration
+	TLSHandshakeTimeout time.Duration
+	WriteStallTimeout   time.Duration
+
+	// MaxConns bounds the connections of each nng server, but for hijacked ones; others get
+	// 503 and Retry-After. 0 means no bound.
+	MaxConns int
+
 	// ReadTimeout bounds reading the body of a request, WriteTimeout everything from the
 	// call of the handler to the last byte of the response. 0 means no bound.
 	ReadTimeout  time.Duration
 	WriteTimeout time.Duration
 
-	// ErrorLog is told of panics and misuse; nil means slog.Default.
+	// ErrorLog is told of panics and misuse, and of what Stats counts (see
+	// nng.Server.SetErrorLog); nil means slog.Default.
 	ErrorLog *slog.Logger
 
 	// Observe, if set, is called behind each request, also those that were refused, whose
@@ -133,7 +153,7 @@ func (s *Server) Serve(srv *nng.Server) error {
 // Several nng servers can be served at a time, such as one for http and one for https.
 //
 // Errors: http.ErrServerClosed after Shutdown or Close; those of nng.Server.AddHandler,
-// SetTLS and Start.
+// SetLimits, SetTLS and Start.
 func (s *Server) Start(srv *nng.Server) (err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -142,6 +162,9 @@ func (s *Server) Start(srv *nng.Server) (err error) {
 	}
 	if _, ok := s.serving[srv]; ok {
 		return nil
+	}
+	if err := s.limit(srv); err != nil {
+		return err
 	}
 	h := s.Handler
 	if h == nil {
@@ -181,6 +204,47 @@ func (s *Server) Start(srv *nng.Server) (err error) {
 	}
 	s.serving[srv] = added
 	return nil
+}
+
+// limit gives an nng server our limits and log, as far as they are set.
+func (s *Server) limit(srv *nng.Server) error {
+	if s.ErrorLog != nil {
+		srv.SetErrorLog(s.ErrorLog)
+	}
+	l := srv.Limits()
+	before := l
+	l.ReadHeaderTimeout = cmp.Or(s.ReadHeaderTimeout, l.ReadHeaderTimeout)
+	l.IdleTimeout = cmp.Or(s.IdleTimeout, l.IdleTimeout)
+	l.TLSHandshakeTimeout = cmp.Or(s.TLSHandshakeTimeout, l.TLSHandshakeTimeout)
+	l.WriteStallTimeout = cmp.Or(s.WriteStallTimeout, l.WriteStallTimeout)
+	l.MaxConns = cmp.Or(s.MaxConns, l.MaxConns)
+	if l == before {
+		return nil
+	}
+	return srv.SetLimits(l)
+}
+
+// Stats adds up what the nng servers have counted that we serve on: connections that a
+// limit has ended, and what nng has refused before a handler could see it. What the
+// handler's side refuses is Observe's.
+//
+// Errors: ErrNotSupported of package nng (a library that does not count).
+func (s *Server) Stats() (nng.ServerStats, error) {
+	s.mu.Lock()
+	serving := slices.Collect(maps.Keys(s.serving))
+	s.mu.Unlock()
+	var sum nng.ServerStats
+	for _, srv := range serving {
+		stats, err := srv.Stats()
+		if errors.Is(err, nng.ErrClosed) {
+			continue
+		}
+		if err != nil {
+			return sum, err
+		}
+		sum = sum.Add(stats)
+	}
+	return sum, nil
 }
 
 // RegisterOnShutdown registers a function that Shutdown calls, in a goroutine of its own: to
