@@ -22,11 +22,26 @@ import (
 // a channel that gets the outcome.
 func startProcess(t *testing.T, args ...string) (url string, signal func(os.Signal) error, exited <-chan error) {
 	t.Helper()
+	p := startIn(t, ":", args...)
+	return p.url, p.signal, p.exited
+}
+
+// A process is one of "nnghttp serve".
+type process struct {
+	url    string
+	pid    int
+	signal func(os.Signal) error
+	exited <-chan error // gets the outcome
+}
+
+// startIn runs "nnghttp serve" in a shell that has run a command before.
+func startIn(t *testing.T, before string, args ...string) *process {
+	t.Helper()
 	name, err := exec.LookPath("nnghttp") // put there by testscript.Main
 	require.NoError(t, err)
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	t.Cleanup(cancel)
-	cmd := exec.CommandContext(ctx, name, append([]string{"serve", "--listen", "http://127.0.0.1:0"}, args...)...)
+	cmd := exec.CommandContext(ctx, "/bin/sh", append([]string{"-c", before + `; exec "$0" "$@"`, name, "serve", "--listen", "http://127.0.0.1:0"}, args...)...)
 	cmd.Env = append(os.Environ(), "GORACE="+raceOptions)
 	log := new(logBuffer)
 	cmd.Stderr = log
@@ -44,7 +59,7 @@ func startProcess(t *testing.T, args ...string) (url string, signal func(os.Sign
 	require.True(t, found, line)
 	done := make(chan error, 1)
 	go func() { done <- cmd.Wait() }()
-	return url, cmd.Process.Signal, done
+	return &process{url, cmd.Process.Pid, cmd.Process.Signal, done}
 }
 
 // A request in flight when SIGTERM comes is answered in full, a WebSocket gets 1001,

@@ -82,6 +82,13 @@ func (s *server) serveMetrics(w http.ResponseWriter, _ *http.Request) {
 	value("nnghttp_response_bytes_total", "counter", "Bytes of response bodies.", m.bytes)
 	m.mu.Unlock()
 	value("nnghttp_requests_in_flight", "gauge", "Requests that are being answered.", s.http.InFlight())
+	if stats, err := s.http.Stats(); err == nil { // else the library does not count
+		value("nnghttp_connections_open", "gauge", "Connections of the C server, without WebSockets.", stats.Conns)
+		metric("nnghttp_refused_total", "counter", "Connections ended by a limit, or refused, and requests that the C server refused.")
+		for reason, n := range stats.All() {
+			fmt.Fprintf(&b, "nnghttp_refused_total{reason=%q} %d\n", reason, n)
+		}
+	}
 	open, total := s.sockets.numbers()
 	value("nnghttp_websockets_open", "gauge", "WebSockets on connections taken over from the C server.", open)
 	value("nnghttp_websockets_total", "counter", "WebSockets so far.", total)

@@ -20,6 +20,12 @@ type serveCmd struct {
 	Cert   string `placeholder:"FILE" help:"Certificate, or chain, in PEM, for https."`
 	Key    string `placeholder:"FILE" help:"Private key of the certificate in PEM."`
 
+	ReadHeaderTimeout   time.Duration `placeholder:"30s" help:"How long the head of a request may take. A negative time is no limit, here and below."`
+	IdleTimeout         time.Duration `placeholder:"3m" help:"How long a connection may wait for its next request."`
+	TLSHandshakeTimeout time.Duration `name:"tls-handshake-timeout" placeholder:"10s" help:"How long a TLS handshake may take."`
+	WriteStallTimeout   time.Duration `placeholder:"30s" help:"How long a client may take not one byte of a response."`
+	MaxConns            int           `placeholder:"N" help:"How many connections may be open, not counting WebSockets. Others get 503."`
+
 	SelfSigned bool        `help:"Serve https instead of http, with a certificate made for this run."`
 	made       *selfSigned // with SelfSigned
 }
@@ -84,11 +90,20 @@ func (c *serveCmd) start(log *slog.Logger) (*server, error) {
 			return nil, fmt.Errorf("cannot serve the directory %s: %w", c.Dir, errors.Unwrap(err))
 		}
 	}
-	s, err := newServer(c.Listen, scheme, cfg, root, log)
-	if err != nil && root != nil {
-		root.Close()
+	s := &server{log: log, root: root}
+	s.http.ReadHeaderTimeout = c.ReadHeaderTimeout
+	s.http.IdleTimeout = c.IdleTimeout
+	s.http.TLSHandshakeTimeout = c.TLSHandshakeTimeout
+	s.http.WriteStallTimeout = c.WriteStallTimeout
+	s.http.MaxConns = c.MaxConns
+	err = s.listen(c.Listen, scheme, cfg)
+	if err != nil {
+		if root != nil {
+			root.Close()
+		}
+		return nil, err
 	}
-	return s, err
+	return s, nil
 }
 
 // scheme checks the address, and that TLS is set up exactly when it is wanted.

@@ -30,17 +30,16 @@ type server struct {
 
 const maxEcho = 16 << 20
 
-func newServer(listen, scheme string, cfg *nng.TLSConfig, root *os.Root, log *slog.Logger) (*server, error) {
-	ns, err := nng.HoldServer(listen)
-	if err != nil {
-		return nil, listenError(listen, err)
+// listen serves on an address.
+func (s *server) listen(listen, scheme string, cfg *nng.TLSConfig) (err error) {
+	if s.nng, err = nng.HoldServer(listen); err != nil {
+		return listenError(listen, err)
 	}
-	s := &server{nng: ns, log: log, root: root}
 	if err := s.start(scheme, cfg); err != nil {
-		ns.Close()
-		return nil, listenError(listen, err)
+		s.nng.Close()
+		return listenError(listen, err)
 	}
-	return s, nil
+	return nil
 }
 
 func listenError(listen string, err error) error {
