@@ -74,7 +74,9 @@ func TestServerSlowPeers(t *testing.T) {
 	require.EqualValues(t, 1, stats.HeaderTimeouts, "%+v", stats)
 	require.EqualValues(t, 1, stats.IdleTimeouts, "%+v", stats)
 	require.NoError(t, s.Close())
-	require.Contains(t, log.String(), "reason=header_timeout count=1")
+	require.Eventually(t, func() bool { // Close does not wait for the server's end
+		return strings.Contains(log.String(), "reason=header_timeout count=1")
+	}, 10*time.Second, time.Millisecond)
 	require.NotContains(t, log.String(), "idle_timeout", "that is for the level Debug")
 }
 

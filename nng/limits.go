@@ -1,6 +1,7 @@
 package nng
 
 import (
+	"context"
 	"iter"
 	"log/slog"
 	"math"
@@ -238,46 +239,52 @@ func (s *cServer) watch() {
 		s.listening, _ = s.addr("server addr", "")
 		s.reporter = time.AfterFunc(s.reportEvery, func() {
 			s.mu.Lock()
-			defer s.mu.Unlock()
+			var report func()
 			if !s.stopped {
-				s.report()
+				report = s.report()
 				s.reporter.Reset(s.reportEvery)
+			}
+			s.mu.Unlock()
+			if report != nil {
+				report()
 			}
 		})
 	}
 }
 
-// unwatch reports the last, when C has stopped. The lock is held.
-func (s *cServer) unwatch() {
-	if s.reporter != nil {
-		s.reporter.Stop()
-		s.report()
+// unwatch gives the last report, when C has stopped. The lock is held.
+func (s *cServer) unwatch() (report func()) {
+	if s.reporter == nil {
+		return func() {}
 	}
+	s.reporter.Stop()
+	return s.report()
 }
 
-// report logs what has been counted since the last time. The lock is held.
-func (s *cServer) report() {
-	log := s.log
+// report gives a function that logs what has been counted since the last time. The lock is
+// held, but not when the function is called: a logger may ask the server.
+func (s *cServer) report() func() {
+	log, addr, before, stats := s.log, s.listening, make(map[string]uint64), s.stats()
 	if log == nil {
 		log = slog.Default()
 	}
-	stats := s.stats()
-	before := make(map[string]uint64)
 	for name, n := range s.reported.All() {
 		before[name] = n
 	}
-	for name, n := range stats.All() {
-		if n -= before[name]; n == 0 {
-			continue
-		}
-		level := slog.LevelWarn
-		switch name {
-		case "idle_timeout":
-			level = slog.LevelDebug
-		case "head_too_large", "body_too_large", "bad_request":
-			level = slog.LevelInfo
-		}
-		log.Log(s.ctx, level, "nng: connections ended or refused", "reason", name, "count", n, "addr", s.listening)
-	}
 	s.reported = stats
+	return func() {
+		for name, n := range stats.All() {
+			if n -= before[name]; n == 0 {
+				continue
+			}
+			level := slog.LevelWarn
+			switch name {
+			case "idle_timeout":
+				level = slog.LevelDebug
+			case "head_too_large", "body_too_large", "bad_request":
+				level = slog.LevelInfo
+			}
+			log.Log(context.Background(), level, "nng: connections ended or refused", "reason", name, "count", n, "addr", addr)
+		}
+	}
 }

@@ -202,10 +202,10 @@ func (s *cServer) stop() (stopped <-chan struct{}, last bool) {
 		s.drain() // of requests that were events until now; they have been refused
 		s.mu.Lock()
 		s.stopped = true
-		s.unwatch()
-		after := s.after
+		report, after := s.unwatch(), s.after
 		s.after = nil
 		s.mu.Unlock()
+		report()
 		for _, f := range after {
 			go f()
 		}
