@@ -11,6 +11,7 @@ int __real_pthread_mutex_lock(pthread_mutex_t *);
 int __wrap_pthread_mutex_lock(pthread_mutex_t *);
 
 static volatile bool      hold_expire, held;
+static volatile bool      slow_expire; // at each lock
 static __thread int       hold_at; // of the locks that this thread takes, 0 for none
 
 static bool
@@ -27,6 +28,8 @@ __wrap_pthread_mutex_lock(pthread_mutex_t *m)
 {
 	if (((hold_at != 0) && (--hold_at == 0)) || (hold_expire && !held && expires())) {
 		held = true;
+		sleep_ms(300);
+	} else if (slow_expire && expires()) {
 		sleep_ms(300);
 	}
 	return (__real_pthread_mutex_lock(m));
@@ -82,6 +85,21 @@ try_one(bool timeout)
 	close(lfd);
 }
 
+// fini_after ends the library as soon as an operation has timed out.
+static void
+fini_after(void)
+{
+	op o;
+
+	op_init(&o);
+	slow_expire = true;
+	nng_sleep_aio(10, op_start(&o));
+	CHECK(op_wait(&o, 5000) == 0, "the time is not over");
+	nng_aio_free(o.aio);
+	nng_fini();
+	slow_expire = false;
+}
+
 int
 main(void)
 {
@@ -90,5 +108,7 @@ main(void)
 	try_one(true);
 	test_step = "a connection is closed as its read is cancelled";
 	try_one(false);
+	test_step = "nng_fini when an operation has timed out";
+	fini_after();
 	return (test_ok("nothing is cancelled on what is freed"));
 }
