@@ -260,6 +260,9 @@ func (x exchange) receive(method string, res *Response) ([]byte, error) {
 	switch {
 	case status < 200, status == 204, status == 304, method == "HEAD", method == "CONNECT" && status < 300:
 		return nil, nil
+	case coding == "" && res.DelHeader("Transfer-Encoding") == nil, // it was empty
+		coding == "" && length == "" && res.DelHeader("Content-Length") == nil:
+		return nil, refuse("transact", "", ErrProtocol, "the transfer coding or the length is empty")
 	case strings.EqualFold(coding, "chunked"):
 		return x.chunks()
 	case coding != "":
@@ -290,7 +293,10 @@ func contentLength(value string) (n int64, err error) {
 	for i, part := range strings.Split(value, ",") {
 		digits := strings.Trim(part, " \t")
 		got, err := strconv.ParseUint(digits, 10, 63)
-		if err != nil || i > 0 && int64(got) != n {
+		switch {
+		case errors.Is(err, strconv.ErrRange):
+			return 0, tooLong()
+		case err != nil || i > 0 && int64(got) != n:
 			return 0, refuse("transact", strconv.Quote(short(value)), ErrProtocol, "that is no Content-Length")
 		}
 		n = int64(got)
