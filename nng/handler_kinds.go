@@ -89,12 +89,17 @@ func NewRedirectHandler(path string, status int, location string) (*Handler, err
 	return h.init("new redirect handler", path)
 }
 
-// NewDirectoryHandler makes a handler that sends the files below a directory
-// (nng_http_handler_alloc_directory), exclusively for its tree.
+// NewDirectoryHandler makes a handler that sends the files of a directory and those below
+// (nng_http_handler_alloc_directory), exclusively for its tree. A directory is its index.html or index.htm; there are no listings.
 //
-// WARNING: releases of nng before the mend of defect P24 follow ".." out of the
-// directory. Use it for trusted clients only; for others use a handler function
-// and os.Root.
+// The name of a file is the rest of the request's path, decoded once. A path that has a
+// component "..", an escaped slash or NUL, or a "%" without two digits gets 404. Symbolic
+// links are followed, also out of the directory: whoever can make one there decides what
+// is served. An http.FileServerFS on an os.Root follows none that lead out.
+//
+// WARNING: a library without our patches lets ".." lead out of the directory (defect P24),
+// decodes no names, and takes the query for a part of them (P25). Serve only clients that
+// you trust with it.
 func NewDirectoryHandler(path, dir string) (*Handler, error) {
 	if err := checkFileName("new directory handler", dir); err != nil {
 		return nil, err

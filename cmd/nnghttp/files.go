@@ -13,7 +13,7 @@ import (
 const stallTime = time.Minute
 
 // serveFiles serves the files of a directory. os.Root lets neither ".." nor a symbolic
-// link out of it, unlike nng's own directory handler (defect P24).
+// link out of it. nng's own directory handler follows links.
 func serveFiles(root *os.Root) http.Handler {
 	files := http.FileServerFS(plainFS{root.FS()})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
