@@ -8,7 +8,9 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -82,4 +84,71 @@ func TestDirectoryHandlerNames(t *testing.T) {
 		assert.NotContains(t, body, "confidential", target)
 		assert.False(t, res.Close, target)
 	}
+}
+
+// Files are sent as they are read; what is no file is not opened.
+func TestFileHandlerStreams(t *testing.T) {
+	skipWithDefect(t, "S50")
+	dir := t.TempDir()
+	large, fifo := filepath.Join(dir, "large"), filepath.Join(dir, "fifo")
+	const size = 200_000_000
+	writeFile(t, large, "start")
+	require.NoError(t, os.Truncate(large, size))
+	writeFile(t, filepath.Join(dir, "empty"), "")
+	writeFile(t, filepath.Join(dir, "small"), "small")
+	require.NoError(t, syscall.Mkfifo(fifo, 0o600))
+	srv := newServer(t,
+		must(t)(nng.NewDirectoryHandler("/dir", dir)),
+		must(t)(nng.NewFileHandler("/large", large)),
+		must(t)(nng.NewFileHandler("/fifo", fifo)),
+		must(t)(nng.NewFileHandler("/empty", filepath.Join(dir, "empty"))),
+		must(t)(nng.NewFileHandler("/folder", dir)))
+	url := httpURL(t, srv)
+
+	before := peakMemory(t)
+	for i := range 10 {
+		conn, err := net.Dial("tcp", address(t, srv))
+		require.NoError(t, err)
+		defer conn.Close()
+		require.NoError(t, conn.SetDeadline(time.Now().Add(20*time.Second)))
+		fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", []string{"/large", "/dir/large"}[i%2])
+		res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		require.NoError(t, err)
+		require.EqualValues(t, size, res.ContentLength)
+	}
+	assert.Less(t, peakMemory(t)-before, int64(64<<20), "memory for ten unread files")
+
+	for _, path := range []string{"/fifo", "/dir/fifo", "/folder"} {
+		for range 20 { // more than nng has threads
+			require.Equal(t, 404, ask(t, "GET", url+path, "").StatusCode, path)
+		}
+	}
+	for _, path := range []string{"/empty", "/dir/empty"} {
+		for _, method := range []string{"GET", "HEAD"} {
+			got := ask(t, method, url+path, "")
+			assert.Equal(t, 200, got.StatusCode, path)
+			assert.Zero(t, got.ContentLength, path)
+		}
+	}
+	assert.Equal(t, "small", ask(t, "GET", url+"/dir/small", "").body)
+	head := ask(t, "HEAD", url+"/large", "")
+	assert.EqualValues(t, size, head.ContentLength)
+	res, err := http.Get(url + "/large")
+	require.NoError(t, err)
+	defer res.Body.Close()
+	n, err := io.Copy(io.Discard, res.Body)
+	require.NoError(t, err)
+	assert.EqualValues(t, size, n)
+}
+
+// peakMemory is the most that the process has had so far.
+func peakMemory(t *testing.T) int64 {
+	t.Helper()
+	status, err := os.ReadFile("/proc/self/status")
+	require.NoError(t, err)
+	_, rest, ok := strings.Cut(string(status), "VmHWM:")
+	require.True(t, ok)
+	kb, err := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
+	require.NoError(t, err)
+	return kb << 10
 }

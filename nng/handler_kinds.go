@@ -26,10 +26,16 @@ func NewHandler(path string, fn HandlerFunc) (*Handler, error) {
 	return h.init("new handler", path)
 }
 
-// NewFileHandler makes a handler that sends a file, read anew for each request, with
-// a type from nng's short list of file endings (nng_http_handler_alloc_file). A file
-// that cannot be read answers 404, 403 or 500. nng reads the file whole, and drops
-// the connection when it is empty (defect P14).
+// NewFileHandler makes a handler that sends a file, opened for each request, with a type
+// from nng's short list of file endings (nng_http_handler_alloc_file). The file is read as
+// the client takes it, 64 KiB at a time. If it becomes shorter meanwhile the connection is
+// closed; what is added to it is not sent.
+//
+// A file that is missing, or is not a regular file, such as a directory or a FIFO, gets
+// 404, one without permission 403, and any other failure 500.
+//
+// WARNING: a library without our patches reads the file whole for each request, drops the
+// connection if it is empty (defect P14), and waits for the writer of a FIFO (S50).
 func NewFileHandler(path, file string) (*Handler, error) {
 	if err := checkFileName("new file handler", file); err != nil {
 		return nil, err
@@ -90,7 +96,8 @@ func NewRedirectHandler(path string, status int, location string) (*Handler, err
 }
 
 // NewDirectoryHandler makes a handler that sends the files of a directory and those below
-// (nng_http_handler_alloc_directory), exclusively for its tree. A directory is its index.html or index.htm; there are no listings.
+// (nng_http_handler_alloc_directory), exclusively for its tree. They are sent as by
+// NewFileHandler. A directory is its index.html or index.htm; there are no listings.
 //
 // The name of a file is the rest of the request's path, decoded once. A path that has a
 // component "..", an escaped slash or NUL, or a "%" without two digits gets 404. Symbolic
