@@ -2,6 +2,7 @@
 // only for that: what other C code makes, its sockets, callbacks and handlers, stay with nng's
 // poller and threads; nobody waits for a task that cannot run; and what the loop is late for
 // is only late.
+// build: -Wl,--wrap=read
 
 #include "testutil.h"
 
@@ -213,6 +214,58 @@ test_places(server *s, int fd, int ofd)
 	release_threads(aios, n);
 }
 
+ssize_t __real_read(int, void *, size_t);
+ssize_t __wrap_read(int, void *, size_t);
+
+static volatile int reads_here, reads_elsewhere; // of files
+
+ssize_t
+__wrap_read(int fd, void *buf, size_t len)
+{
+	struct stat st;
+
+	if ((fstat(fd, &st) == 0) && S_ISREG(st.st_mode)) {
+		__atomic_add_fetch(pthread_equal(pthread_self(), self) ? &reads_here : &reads_elsewhere,
+		    1, __ATOMIC_SEQ_CST);
+	}
+	return (__real_read(fd, buf, len));
+}
+
+// A file handler may wait for a disk, with the first piece of a file and with later ones.
+static void
+test_files(server *s)
+{
+	char              path[] = "/tmp/n3-XXXXXX";
+	char              buf[65536];
+	size_t            got = 0;
+	nng_http_handler *h;
+	int               fd = mkstemp(path);
+	int               c;
+
+	test_step = "files are read by nng's threads";
+	MUST(fd >= 0);
+	memset(buf, 'x', sizeof(buf));
+	for (int i = 0; i < 5; i++) {
+		MUST(write(fd, buf, sizeof(buf)) == sizeof(buf));
+	}
+	close(fd);
+	MUST(nng_http_handler_alloc_file(&h, "/file", path) == 0);
+	MUST(nng_http_server_add_handler(s->srv, h) == 0);
+	c = tcp_connect(s->port, 0);
+	MUST(send_all(c, "GET /file HTTP/1.1\r\nHost: x\r\n\r\n", 31));
+	for (uint64_t end = now_ms() + 5000; got < 5 * sizeof(buf);) {
+		ssize_t n = recv(c, buf, sizeof(buf), MSG_DONTWAIT);
+
+		got += (n > 0) ? (size_t) n : 0;
+		poll_all();
+		CHECK(now_ms() < end, "only %zu bytes of the file came", got);
+	}
+	CHECK(reads_here == 0 && reads_elsewhere >= 5, "the loop's thread read a file %d times, others %d",
+	    reads_here, reads_elsewhere);
+	close(c);
+	(void) unlink(path);
+}
+
 static void
 test_rescue(int epfd)
 {
@@ -332,6 +385,8 @@ main(void)
 	poll_all();
 	CHECK(poll(&p, 1, 0) == 0, "the descriptor stays readable");
 
+	test_files(&s);
+	here = elsewhere = 0;
 	test_waits();
 	test_rescue(epfd);
 
