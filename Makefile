@@ -8,9 +8,8 @@ STATICCHECK ?= honnef.co/go/tools/cmd/staticcheck@v0.7.0
 GO          ?= go
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-lib setup-test lib lib-noloop lib-asan lib-asan-assert lib-tsan lib-nohttp lib-notls lib-reference \
-	lib-reference-asan peers run test test-nohttp test-notls test-noloop test-beside nettest race asan rapid rolling-restart vet generate-check \
-	check-patches test-build clean docker setup-bench bench bench-short
+# No target is a file.
+.PHONY: $(shell sed -n 's/^\([a-z-]*\):.*/\1/p' $(firstword $(MAKEFILE_LIST)))
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -85,6 +84,9 @@ asan: setup-test lib-asan lib-nohttp lib-notls ## the packages' tests under Addr
 
 nettest: setup lib ## nettest's suite twenty times under the race detector
 	scripts/with-lib nng $(GO) test -race -count=20 -run '^TestConn$$' -timeout 30m ./nng
+
+fork: setup lib ## 5,000 children started under load; none may inherit a descriptor of nng
+	NNGHTTP_CHILDREN=5000 scripts/with-lib nng $(GO) test -count=1 -run '^TestChildrenInheritNothing$$' -v ./nng
 
 rapid: setup lib ## 100,000 generated connections to nethttp and net/http
 	RAPID_CHECKS=12500 scripts/with-lib nng $(GO) test -count=1 -timeout 30m -run TestRapid -v ./nethttp

@@ -2,14 +2,19 @@ package nng_test
 
 import (
 	"bufio"
+	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -151,4 +156,93 @@ func peakMemory(t *testing.T) int64 {
 	kb, err := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
 	require.NoError(t, err)
 	return kb << 10
+}
+
+// Children that are started while nng accepts, connects and reads files inherit none of its
+// descriptors. NNGHTTP_CHILDREN says how many; `make fork` starts 5,000.
+func TestChildrenInheritNothing(t *testing.T) {
+	skipWithDefect(t, "S51")
+	children := 1000
+	if s := os.Getenv("NNGHTTP_CHILDREN"); s != "" {
+		var err error
+		children, err = strconv.Atoi(s)
+		require.NoError(t, err)
+	}
+	ls, err := exec.LookPath("ls")
+	require.NoError(t, err)
+	file := filepath.Join(t.TempDir(), "file")
+	writeFile(t, file, strings.Repeat("x", 100_000))
+	srv := newServer(t, newHandler(t, "/", text("hello")), must(t)(nng.NewFileHandler("/file", file)))
+	addr := address(t, srv)
+
+	ctx, cancel := context.WithCancel(context.Background())
+	var load sync.WaitGroup
+	defer load.Wait()
+	defer cancel()
+	for i := range 4 {
+		load.Go(func() {
+			client, err := nng.NewClient("http://" + addr)
+			if !assert.NoError(t, err) {
+				return
+			}
+			defer client.Close()
+			buf := make([]byte, 4096)
+			for n := 0; ctx.Err() == nil; n++ {
+				if i == 0 { // sockets of nng's client
+					if conn, err := client.Connect(ctx); err == nil {
+						assert.NoError(t, conn.Close())
+					}
+					continue
+				}
+				conn, err := net.Dial("tcp", addr)
+				if err != nil {
+					continue
+				}
+				fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", []string{"/", "/file"}[n%2])
+				_, _ = conn.Read(buf)
+				_ = conn.Close()
+			}
+		})
+	}
+
+	// descriptors lists what a child has, but for the three that it is given and the one it
+	// reads the list from.
+	descriptors := func() (map[string]bool, error) {
+		out, err := exec.Command(ls, "-l", "/proc/self/fd").Output()
+		all := make(map[string]bool)
+		for line := range bytes.Lines(out) {
+			if words := strings.Fields(string(line)); len(words) > 3 && words[len(words)-2] == "->" {
+				fd, target := words[len(words)-3], words[len(words)-1]
+				if fd > "2" && !strings.HasPrefix(target, "/proc/") || len(fd) > 1 {
+					all[fd+" -> "+target] = true
+				}
+			}
+		}
+		return all, err
+	}
+	ours, err := descriptors() // what the tests have inherited themselves
+	require.NoError(t, err)
+	var starters sync.WaitGroup
+	todo := make(chan int, children)
+	for i := range children {
+		todo <- i
+	}
+	close(todo)
+	for range 4 {
+		starters.Go(func() {
+			for range todo {
+				got, err := descriptors()
+				if err != nil {
+					var exit *exec.ExitError
+					if !errors.As(err, &exit) { // ls complains of its own descriptor
+						assert.NoError(t, err)
+					}
+				}
+				for d := range got {
+					assert.True(t, ours[d], "a child has inherited %s", d)
+				}
+			}
+		})
+	}
+	starters.Wait()
 }
