@@ -18,6 +18,7 @@ import (
 	"syscall"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/gonng/nnghttp/nng"
 	"github.com/stretchr/testify/assert"
@@ -156,6 +157,97 @@ func peakMemory(t *testing.T) int64 {
 	kb, err := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
 	require.NoError(t, err)
 	return kb << 10
+}
+
+// Accepted connections have the keep-alive that those of net/http have, and the backlog is
+// the system's.
+func TestServerKeepAlive(t *testing.T) {
+	skipWithDefect(t, "S52")
+	srv := newServer(t, newHandler(t, "/", text("hello")))
+	theirs, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer theirs.Close()
+	go func() {
+		for {
+			c, err := theirs.Accept()
+			if err != nil {
+				return
+			}
+			defer c.Close()
+		}
+	}()
+	listens, accepted := socketsOf(t, address(t, srv), "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	wantListens, wantAccepted := socketsOf(t, theirs.Addr().String(), "")
+	assert.Equal(t, wantListens, listens)
+	assert.Equal(t, wantAccepted, accepted)
+	assert.Equal(t, map[string]int{"keep-alive": 1, "idle": 15, "interval": 15, "count": 9}, accepted)
+}
+
+// socketsOf connects to a server of this process and looks at its two sockets.
+func socketsOf(t *testing.T, addr, request string) (backlog int, options map[string]int) {
+	t.Helper()
+	conn, err := net.Dial("tcp", addr)
+	require.NoError(t, err)
+	defer conn.Close()
+	if request != "" { // the answer shows that nng is done with the options
+		_, err = io.WriteString(conn, request)
+		require.NoError(t, err)
+		_, err = conn.Read(make([]byte, 1))
+		require.NoError(t, err)
+	}
+	name := func(sa syscall.Sockaddr, err error) string {
+		if in, ok := sa.(*syscall.SockaddrInet4); ok && err == nil {
+			return net.JoinHostPort(net.IP(in.Addr[:]).String(), strconv.Itoa(in.Port))
+		}
+		return ""
+	}
+	fds := func() (all []int) {
+		entries, err := os.ReadDir("/proc/self/fd")
+		require.NoError(t, err)
+		for _, e := range entries {
+			fd, err := strconv.Atoi(e.Name())
+			require.NoError(t, err)
+			if name(syscall.Getsockname(fd)) == addr {
+				all = append(all, fd)
+			}
+		}
+		return all
+	}
+	require.Eventually(t, func() bool {
+		for _, fd := range fds() {
+			get := func(level, option int) int {
+				v, err := syscall.GetsockoptInt(fd, level, option)
+				require.NoError(t, err)
+				return v
+			}
+			switch {
+			case get(syscall.SOL_SOCKET, syscall.SO_ACCEPTCONN) == 1:
+				// Where a connection has a count of segments a listener has its backlog.
+				info := make([]byte, 64)
+				n := uint32(len(info))
+				require.NoError(t, getsockopt(fd, syscall.IPPROTO_TCP, syscall.TCP_INFO, info, &n))
+				backlog = int(info[28]) | int(info[29])<<8 | int(info[30])<<16
+			case name(syscall.Getpeername(fd)) == conn.LocalAddr().String():
+				options = map[string]int{
+					"keep-alive": get(syscall.SOL_SOCKET, syscall.SO_KEEPALIVE),
+					"idle":       get(syscall.IPPROTO_TCP, syscall.TCP_KEEPIDLE),
+					"interval":   get(syscall.IPPROTO_TCP, syscall.TCP_KEEPINTVL),
+					"count":      get(syscall.IPPROTO_TCP, syscall.TCP_KEEPCNT),
+				}
+			}
+		}
+		return options["count"] == 9
+	}, 10*time.Second, 10*time.Millisecond, "%v", options)
+	return backlog, options
+}
+
+func getsockopt(fd, level, option int, to []byte, n *uint32) error {
+	_, _, e := syscall.Syscall6(syscall.SYS_GETSOCKOPT, uintptr(fd), uintptr(level), uintptr(option),
+		uintptr(unsafe.Pointer(&to[0])), uintptr(unsafe.Pointer(n)), 0)
+	if e != 0 {
+		return e
+	}
+	return nil
 }
 
 // Children that are started while nng accepts, connects and reads files inherit none of its

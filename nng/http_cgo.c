@@ -1149,6 +1149,27 @@ nngo_server_alloc(nngo_server **sp, nng_http_server *server, uintptr_t handle)
 	return (0);
 }
 
+// An option of the listener that a server has. Bound weakly it is NULL in shared libraries,
+// which hide it.
+extern int nni_http_server_set(
+    nng_http_server *, const char *, const void *, size_t, int) __attribute__((weak));
+
+void
+nngo_server_tcp(nng_http_server *server, int probe, int backlog)
+{
+	bool on = true;
+
+	if (nni_http_server_set == NULL) {
+		return;
+	}
+	// 0 is NNI_TYPE_OPAQUE: the size tells the type.
+	if (nni_http_server_set(server, "tcp-probe", &probe, sizeof(probe), 0) != 0) {
+		(void) nni_http_server_set(
+		    server, NNG_OPT_TCP_KEEPALIVE, &on, sizeof(on), 0);
+	}
+	(void) nni_http_server_set(server, "tcp-backlog", &backlog, sizeof(backlog), 0);
+}
+
 // nngo_server_free frees what replies have left. No call may be running.
 void
 nngo_server_free(nngo_server *srv)

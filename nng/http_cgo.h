@@ -191,6 +191,12 @@ void nngo_server_stats(nng_http_server *, uint64_t[NNGO_STATS]);
 
 int  nngo_server_alloc(nngo_server **, nng_http_server *, uintptr_t);
 void nngo_server_free(nngo_server *);
+
+// nngo_server_tcp has the connections that a server will accept probed when they have been
+// idle for so many seconds, and asks for a backlog when the server starts. A library
+// without patch 0055 probes when the system does, after two hours, or never.
+void nngo_server_tcp(nng_http_server *, int probe, int backlog);
+
 void nngo_server_abort(nngo_server *);
 
 // Handlers. What travels with one is twice the handle of its Go side, and NNGO_COLLECT. Exactly

@@ -50,6 +50,11 @@ const closeGrace = time.Second
 // "http://127.0.0.1:8080", "http://[::1]:8080", "http://*:8080" or
 // "https://127.0.0.1:0". Port 0 lets the system choose one; see Addr.
 //
+// As with net/http, TCP asks a client that has been silent for 15 seconds whether it is
+// still there, and closes the connection after nine questions without an answer; and the
+// backlog is what the system allows. C code that shares the address gets the same. (A library
+// without our patches asks after two hours, or not at all, and has a backlog of 128.)
+//
 // Errors: ErrBadAddr (a URL that is not one, a name that is not found),
 // ErrAddrInUse (the address is held for http and wanted for https, or the other way
 // round; nng would not notice, defect S25), ErrNotSupported (https without TLS, a

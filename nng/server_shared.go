@@ -45,6 +45,14 @@ type cServer struct {
 	reported    ServerStats
 }
 
+// What net/http's listeners have, too: a peer that says nothing is asked every 15 seconds,
+// nine times, whether it is still there, and the backlog is what the system allows, which
+// cuts ours to that.
+const (
+	keepAlive = 15 * time.Second
+	backlog   = 1<<16 - 1
+)
+
 var cServerHandles registry[*cServer]
 
 // cServers lists all that exist. The lock is held across nng_http_server_hold and
@@ -79,6 +87,7 @@ func holdCServer(cu *C.nng_url, rawURL string, secure bool) (*cServer, error) {
 			C.nng_http_server_release(c)
 			return nil, check("hold", rawURL, int(rv))
 		}
+		C.nngo_server_tcp(c, C.int(keepAlive/time.Second), backlog)
 		s.ctx, s.cancel = context.WithCancel(context.Background())
 		s.applyLimits()
 		if cServers.m == nil {
