@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"unsafe"
 )
 
 // #include "http_cgo.h"
@@ -62,23 +63,29 @@ type transaction struct {
 	giveBack func(result Errno) // called at the end
 }
 
-func newTransaction(req *Request, res *Response, giveBack func(Errno)) (*transaction, error) {
+// acquireBoth reserves both messages, the response reset.
+func acquireBoth(req *Request, res *Response) error {
 	if req == nil || res == nil {
-		return nil, refuse("transact", "", ErrInvalid, "the request or the response is nil")
+		return refuse("transact", "", ErrInvalid, "the request or the response is nil")
 	}
 	if err := req.acquire("transact"); err != nil {
-		return nil, err
+		return err
 	}
-	if err := req.sendable("transact"); err != nil {
-		req.release(false)
-		return nil, err
+	err := req.sendable("transact")
+	if err == nil {
+		err = res.Reset()
 	}
-	if err := res.Reset(); err != nil {
-		req.release(false)
-		return nil, err
+	if err == nil {
+		err = res.acquire("transact")
 	}
-	if err := res.acquire("transact"); err != nil {
+	if err != nil {
 		req.release(false)
+	}
+	return err
+}
+
+func newTransaction(req *Request, res *Response, giveBack func(Errno)) (*transaction, error) {
+	if err := acquireBoth(req, res); err != nil {
 		return nil, err
 	}
 	t := &transaction{req: req, res: res, giveBack: giveBack}
@@ -124,12 +131,12 @@ func (t *transaction) end() {
 
 // transactInGo is Client.Transact with a library that should not do it.
 func (c *Client) transactInGo(ctx context.Context, req *Request, res *Response) error {
-	if req == nil || res == nil {
-		return refuse("transact", "", ErrInvalid, "the request or the response is nil")
-	}
-	if err := req.sendableNow(); err != nil {
+	// What is wrong with them is known before a connection is made.
+	if err := acquireBoth(req, res); err != nil {
 		return err
 	}
+	res.release(false)
+	req.release(false)
 	if err := req.SetHeader("Connection", "close"); err != nil && !errors.Is(err, ErrState) {
 		return transactError(err)
 	}
@@ -150,20 +157,8 @@ func (c *Client) transactInGo(ctx context.Context, req *Request, res *Response) 
 	return conn.transactInGo(ctx, req, res)
 }
 
-// sendableNow reports whether a transaction with the request can begin.
-func (r *Request) sendableNow() error {
-	if err := r.acquire("transact"); err != nil {
-		return err
-	}
-	defer r.release(false)
-	return r.sendable("transact")
-}
-
 // transactInGo is Conn.Transact with a library that should not do it.
 func (c *Conn) transactInGo(ctx context.Context, req *Request, res *Response) error {
-	if req == nil || res == nil {
-		return refuse("transact", "", ErrInvalid, "the request or the response is nil")
-	}
 	if err := c.open("transact"); err != nil {
 		return err
 	}
@@ -185,29 +180,23 @@ func (c *Conn) transactInGo(ctx context.Context, req *Request, res *Response) er
 	if unread {
 		return refuse("transact", "", ErrState, readPending)
 	}
-	if err := res.Reset(); err != nil {
+	if err := acquireBoth(req, res); err != nil {
+		return err
+	}
+	defer res.release(false)
+	defer req.release(true)
+	x := exchange{c, ctx, res, int64(c.maxBody.max())}
+	if err := x.send(req); err != nil {
 		return transactError(err)
 	}
-	if err := c.WriteReq(ctx, req); err != nil {
-		return transactError(err)
+	body, err := x.receive(C.GoString(C.nng_http_req_get_method(req.req)))
+	if err == nil && len(body) > 0 {
+		err = x.set(body)
 	}
-	x := exchange{c, ctx, int64(c.maxBody.max())}
-	body, err := x.receive(req.Method(), res)
 	if err != nil {
 		c.spoil()
-		return transactError(err)
 	}
-	if len(body) == 0 {
-		return nil
-	}
-	length := res.Header("Content-Length")
-	if err := res.CopyData(body); err != nil {
-		return transactError(err)
-	}
-	if length == "" { // the response has no more headers than it came with
-		return res.DelHeader("Content-Length")
-	}
-	return nil
+	return transactError(err)
 }
 
 // transactError is an error of a part of a transaction as one of the whole.
@@ -234,29 +223,82 @@ func (c *Conn) spoil() {
 	s.give()
 }
 
-// An exchange receives the response of a transaction.
+// An exchange sends the request of a transaction and receives its response. Both are
+// reserved, so nobody else looks at them.
 type exchange struct {
 	c   *Conn
 	ctx context.Context
+	res *Response
 	max int64
+}
+
+// hold keeps a message reserved until an operation that uses it has ended, which can be
+// after the transaction when the connection is closed.
+func hold(m *message) (release func()) {
+	m.mu.Lock()
+	m.using++
+	m.mu.Unlock()
+	return func() { m.release(false) }
+}
+
+func (x exchange) send(req *Request) error {
+	_, err := x.c.writeOp(x.ctx, "transact", func(s *writeSide) error {
+		s.mu.Lock()
+		s.after = hold(&req.message)
+		s.mu.Unlock()
+		C.nngo_writer_req(s.c, req.req)
+		return nil
+	})
+	return err
+}
+
+// head reads the head of a response, and returns its status.
+func (x exchange) head() (status int, err error) {
+	err = x.c.readOp(x.ctx, "transact", func(s *readSide) error {
+		s.after = hold(&x.res.message)
+		C.nng_http_res_reset(x.res.res)
+		s.op.started(C.nngo_conn_read_res(x.c.c, x.res.res, s.op.c))
+		return nil
+	}, nil)
+	if err != nil {
+		return 0, err
+	}
+	return int(C.nng_http_res_get_status(x.res.res)), nil
+}
+
+// field returns a header of the response.
+func (x exchange) field(name string) (value string, there bool) {
+	p := C.nng_http_res_get_header(x.res.res, cstring(name))
+	return C.GoString(p), p != nil
+}
+
+// set makes body the body of the response, which has no more headers than it came with.
+func (x exchange) set(body []byte) error {
+	_, there := x.field("Content-Length")
+	rv := C.nng_http_res_copy_data(x.res.res, unsafe.Pointer(&body[0]), C.size_t(len(body)))
+	if rv == 0 && !there {
+		C.nng_http_res_del_header(x.res.res, cstring("Content-Length"))
+	}
+	return check("transact", "", int(rv))
 }
 
 // maxInterim bounds the responses before the final one.
 const maxInterim = 100
 
 // receive reads the response, and returns its body.
-func (x exchange) receive(method string, res *Response) ([]byte, error) {
+func (x exchange) receive(method string) ([]byte, error) {
 	status := 0
 	for n := 0; status < 200 && status != 101; n++ {
 		if n > maxInterim {
 			return nil, refuse("transact", "", ErrProtocol, "too many responses before the final one")
 		}
-		if err := x.c.ReadRes(x.ctx, res); err != nil {
+		var err error
+		if status, err = x.head(); err != nil {
 			return nil, err
 		}
-		status = res.Status()
 	}
-	coding, length := res.Header("Transfer-Encoding"), res.Header("Content-Length")
+	coding, coded := x.field("Transfer-Encoding")
+	length, hasLength := x.field("Content-Length")
 	switch {
 	case status < 200, status == 204, status == 304, method == "HEAD", method == "CONNECT" && status < 300:
 		return nil, nil
@@ -265,9 +307,9 @@ func (x exchange) receive(method string, res *Response) ([]byte, error) {
 		return nil, refuse("transact", "", ErrProtocol, "the transfer coding or the length is empty")
 	case strings.EqualFold(coding, "chunked"):
 		return x.chunks()
-	case coding != "":
+	case coded:
 		return nil, refuse("transact", strconv.Quote(short(coding)), ErrProtocol, "the transfer coding is not known")
-	case length == "":
+	case !hasLength:
 		body, err := x.read(nil, x.max+1)
 		switch {
 		case err == nil:
