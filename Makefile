@@ -104,6 +104,12 @@ bench-short: setup-bench lib ## the same in short, to check the benchmarks and n
 vet: setup lib ## go vet, staticcheck, gofmt
 	@scripts/vet "$(STATICCHECK)"
 
+fuzz: setup lib ## every fuzz target for FUZZTIME (30s) each
+	@scripts/fuzz
+
+fuzz-long: setup lib ## 10 million generated requests and 1 million answers (LONG='-requests N -answers N')
+	scripts/with-lib nng $(GO) run ./internal/hostile/fuzzlong $(LONG)
+
 generate-check: setup lib ## generated files are what the generators make
 	@scripts/generate-check
 
