@@ -121,6 +121,8 @@ func (r *Request) SetURI(uri string) error {
 		return refuse("request set uri", `""`, ErrInvalid, `the request target is empty; write "/"`)
 	case hasSpaceOrControl(uri):
 		return refuse("request set uri", strconv.Quote(short(uri)), ErrInvalid, "blanks and control characters must be escaped")
+	case hasAbove127(uri):
+		return refuse("request set uri", strconv.QuoteToASCII(short(uri)), ErrInvalid, "bytes above 127 must be escaped")
 	case len(uri) > maxHeaderValue:
 		return refuse("request set uri", short(uri), ErrTooLong, "the request target is too long")
 	}

@@ -1,6 +1,7 @@
 package nng
 
 import (
+	"errors"
 	"net/url"
 	"strconv"
 	"strings"
@@ -32,7 +33,11 @@ func checkURL(op, raw string) (*url.URL, error) {
 	// nng allows * for every address; net/url knows the empty host.
 	u, err := url.Parse(strings.Replace(raw, "://*", "://", 1))
 	if err != nil {
-		return bad("it cannot be parsed: " + err.Error())
+		var why *url.Error // which repeats the URL
+		if errors.As(err, &why) {
+			err = why.Err
+		}
+		return bad("it cannot be parsed: " + short(err.Error()))
 	}
 	switch u.Scheme {
 	case "http", "https", "http4", "https4", "http6", "https6", "ws", "wss", "ws4", "wss4", "ws6", "wss6":
@@ -41,6 +46,9 @@ func checkURL(op, raw string) (*url.URL, error) {
 	}
 	if u.Opaque != "" {
 		return bad("write // behind the scheme")
+	}
+	if !isHost(u.Host) {
+		return bad("the host has a character that no host name has")
 	}
 	if port := u.Port(); port != "" {
 		if n, err := strconv.Atoi(port); err != nil || n > 65535 {
