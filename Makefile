@@ -110,6 +110,9 @@ fuzz: setup lib ## every fuzz target for FUZZTIME (30s) each
 fuzz-long: setup lib ## 10 million generated requests and 1 million answers (LONG='-requests N -answers N')
 	scripts/with-lib nng $(GO) run ./internal/hostile/fuzzlong $(LONG)
 
+alloc-faults: setup-test lib-asan ## each allocation of libnng fails once, in each scenario
+	@scripts/alloc-faults nng-asan
+
 generate-check: setup lib ## generated files are what the generators make
 	@scripts/generate-check
 

@@ -48,6 +48,18 @@
 #include <sys/eventfd.h>
 #endif
 
+#ifdef NNGO_FAULT
+// The allocator of internal/faults, for tests.
+extern void *nngo_fault_malloc(size_t);
+extern void *nngo_fault_calloc(size_t, size_t);
+extern void *nngo_fault_realloc(void *, size_t);
+extern void  nngo_fault_free(void *);
+#define malloc nngo_fault_malloc
+#define calloc nngo_fault_calloc
+#define realloc nngo_fault_realloc
+#define free nngo_fault_free
+#endif
+
 #if defined(__has_include)
 #if __has_include(<nnghttp_build.h>)
 #include <nnghttp_build.h>
