@@ -75,6 +75,17 @@ test-noloop: setup lib-noloop ## the packages' tests on a library without the lo
 test-beside: setup lib lib-noloop ## C code beside Go in one process, with the loop and without
 	scripts/with-lib nng $(GO) test -count=1 -tags nng_beside -run Beside ./nng
 	scripts/with-lib nng-noloop $(GO) test -count=1 -tags nng_beside,nng_noloop -run Beside ./nng
+test-reference: setup lib-reference ## the packages' tests on the release as published; names what they leave out
+	scripts/with-lib nng-reference $(GO) -C nng test -count=1 -tags nng_reference .
+	scripts/with-lib nng-reference $(GO) -C nethttp test -count=1 -tags nng_reference .
+test-system: setup-test ## the same on the distribution's library
+	$(GO) -C nng test -count=1 -tags nng_system .
+	$(GO) -C nethttp test -count=1 -tags nng_system .
+test-skipped: setup-test lib-reference ## each test that these leave out is run alone, and has to fail
+	NNGHTTP_SKIPPED=try scripts/with-lib nng-reference $(GO) -C nng test -count=1 -tags nng_reference .
+	NNGHTTP_SKIPPED=try scripts/with-lib nng-reference $(GO) -C nethttp test -count=1 -tags nng_reference .
+	NNGHTTP_SKIPPED=try $(GO) -C nng test -count=1 -tags nng_system .
+	NNGHTTP_SKIPPED=try $(GO) -C nethttp test -count=1 -tags nng_system .
 
 race: setup-test lib lib-nohttp lib-notls ## the packages' and the command's tests under the race detector
 	RAPID_CHECKS=250 scripts/with-lib nng $(GO) test -race -count=1 -timeout 15m ./nng/... ./nethttp/... ./cmd/...

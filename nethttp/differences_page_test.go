@@ -39,7 +39,7 @@ func differencesTable() string {
 	var reasons []string
 	for _, d := range differences {
 		ours, same := d.ours, d.why == ""
-		if d.patch != "" && hasPatch(d.patch) {
+		if d.patch != "" && !lib.Lacks(d.patch) {
 			ours, same = d.patched, d.patched == ""
 		}
 		if same {

@@ -14,7 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gonng/nnghttp/nng"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -32,8 +31,6 @@ type difference struct {
 	// patch names a patch of libnng, such as "p9". A library that has it does as net/http,
 	// or what patched says.
 	patch, patched string
-
-	needs string // a patch without which a library is not asked; see has
 
 	half bool // the client sends no further request, and closes its side
 }
@@ -59,18 +56,6 @@ func post(body string, fields ...string) string { return req("POST", "/", body, 
 
 func chunked(body string, fields ...string) string {
 	return post(body, append(fields, "Transfer-Encoding: chunked")...)
-}
-
-func hasPatch(name string) bool {
-	return slices.ContainsFunc(nng.LinkInfo().Patches, func(p string) bool { return strings.Contains(p, "-"+name+"-") })
-}
-
-// has reports whether the library has a patch, or does not need it.
-func has(patch string) bool {
-	if patch == "s1" && !strings.HasPrefix(nng.Version(), "1.5.") {
-		return true
-	}
-	return patch == "" || hasPatch(patch)
 }
 
 // An exchange is what a client got.
@@ -222,7 +207,7 @@ func TestDifferential(t *testing.T) {
 	var wg sync.WaitGroup
 	limit := make(chan struct{}, 24)
 	for i, d := range differences {
-		if !has(d.needs) {
+		if left.Has("TestDifferential/" + d.name) {
 			continue
 		}
 		wg.Go(func() {
@@ -239,15 +224,12 @@ func TestDifferential(t *testing.T) {
 	seen := make(map[string]bool)
 	for i, d := range differences {
 		t.Run(d.name, func(t *testing.T) {
-			if !has(d.needs) {
-				t.Skip("this libnng lacks the patch " + d.needs)
-			}
 			require.NoError(t, errs[i])
 			require.False(t, seen[d.name], "the name is there twice")
 			seen[d.name] = true
 			ours, std := results[i].ours, results[i].std
 			expected, same := d.ours, d.why == ""
-			if d.patch != "" && hasPatch(d.patch) {
+			if d.patch != "" && !lib.Lacks(d.patch) {
 				expected, same = d.patched, d.patched == ""
 			}
 			if same {

@@ -23,6 +23,7 @@ func TestMain(m *testing.M) {
 		fmt.Printf("%v: nothing to test\n", nng.LinkInfo())
 		return
 	}
+	left.Setup()
 	code := m.Run()
 	if code == 0 {
 		if left := leftovers(); len(left) > 0 {

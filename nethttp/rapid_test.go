@@ -277,7 +277,7 @@ func genRequest(t *rapid.T, last bool) madeUp {
 		target:  requestTargets.Draw(t, "target"),
 		version: "HTTP/1.1",
 	}
-	if !has("s1") {
+	if lib.Lacks("S1") {
 		m.target = strings.ReplaceAll(m.target, "%", "p")
 	}
 	if last && rapid.IntRange(0, 9).Draw(t, "old") == 0 {

@@ -91,11 +91,8 @@ func trServe(t testing.TB, secure bool, handler http.HandlerFunc) *trPeer {
 
 func trNeedTLS(t testing.TB) {
 	t.Helper()
-	switch info := nng.LinkInfo(); {
-	case info.TLSEngine == "none":
+	if nng.LinkInfo().TLSEngine == "none" {
 		t.Skip("this libnng has no TLS")
-	case len(info.Patches) == 0:
-		t.Skip("an untouched libnng can hang when a TLS connection ends (T3)")
 	}
 }
 
@@ -602,7 +599,7 @@ func TestTransportGetBodyOnRetry(t *testing.T) {
 
 func TestTransportCancel(t *testing.T) {
 	release := make(chan struct{})
-	reached := make(chan struct{}, 1)
+	reached := make(chan struct{}, 16)
 	defer close(release)
 	trEach(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/body" {
@@ -633,6 +630,7 @@ func TestTransportCancel(t *testing.T) {
 			assert.Less(t, time.Since(start), 5*time.Second)
 		}
 
+		// On a busy machine these may not even reach the server.
 		p.client.Timeout = 50 * time.Millisecond
 		for _, path := range []string{"/head", "/body"} {
 			res, err := p.client.Do(trRequest(t, "GET", p.URL+path, nil))
@@ -643,7 +641,6 @@ func TestTransportCancel(t *testing.T) {
 			var ne net.Error
 			require.ErrorAs(t, err, &ne, path)
 			assert.True(t, ne.Timeout(), "%s: %v", path, err)
-			<-reached
 		}
 	})
 }
@@ -692,7 +689,7 @@ func TestTransportCancelDial(t *testing.T) {
 	conn, err := tr.DialContext(ctx, "tcp", addr)
 	if err == nil {
 		conn.Close()
-		if len(nng.LinkInfo().Patches) == 0 {
+		if lib.Lacks("X4") {
 			return // defect X4: it says so now and then, though it is not connected
 		}
 	}

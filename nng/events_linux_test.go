@@ -16,9 +16,6 @@ import (
 
 // A request, and a round trip on a hijacked connection, wake none of nng's threads (N3).
 func TestNoThreadOfNngIsWoken(t *testing.T) {
-	if !nng.HasLoop() {
-		t.Skip("this library's own threads do the work")
-	}
 	srv := newServer(t, newHandler(t, "/", text("hello")), newHandler(t, "/echo", hijackEcho))
 	requests, _ := dialKeepAlive(t, srv)
 	echoes, _ := dialKeepAlive(t, srv)

@@ -21,13 +21,6 @@ import (
 // The tests here are for what C does with the head of a request before a handler is
 // asked. The patches are 0014 to 0022.
 
-func needsPatches(t *testing.T) {
-	t.Helper()
-	if !patched() {
-		t.Skip("an untouched libnng does not do this")
-	}
-}
-
 // everything makes a handler of all paths and methods.
 func everything(t *testing.T, fn nng.HandlerFunc) *nng.Handler {
 	return newHandler(t, "", fn, (*nng.Handler).SetTree, func(h *nng.Handler) error { return h.SetMethod("") },
@@ -73,7 +66,6 @@ func firstReply(t *testing.T, srv *nng.Server, send string) (res *http.Response,
 const hostClose = "Host: x\r\nConnection: close\r\n\r\n"
 
 func TestEmptyLinesBeforeARequest(t *testing.T) {
-	needsPatches(t)
 	srv := newServer(t, newHandler(t, "/post", upstreamEcho, func(h *nng.Handler) error { return h.SetMethod("POST") }),
 		newHandler(t, "/get", text("got")))
 	for _, blank := range []string{"\r\n", "\n", "\r\n\r\n\r\n"} {
@@ -98,7 +90,6 @@ func TestEmptyLinesBeforeARequest(t *testing.T) {
 }
 
 func TestFieldBytes(t *testing.T) {
-	needsPatches(t)
 	srv := newServer(t, everything(t, func(ctx context.Context, c *nng.Conn, req *nng.Request) (*nng.Response, error) {
 		return text("X=<"+req.Header("X")+">")(ctx, c, req)
 	}))
@@ -164,7 +155,6 @@ func TestFieldBytes(t *testing.T) {
 }
 
 func TestLargeHeads(t *testing.T) {
-	needsPatches(t)
 	sizes := func(ctx context.Context, c *nng.Conn, req *nng.Request) (*nng.Response, error) {
 		return text(fmt.Sprint(len(req.URI()), " ", len(req.Header("A")), " ", len(req.Header("Z")), "\n"))(ctx, c, req)
 	}
@@ -277,7 +267,6 @@ func TestLargeHeads(t *testing.T) {
 }
 
 func TestBadRequestsAreAnswered(t *testing.T) {
-	needsPatches(t)
 	srv := newServer(t, everything(t, text("handled")))
 	long := strings.Repeat("a", 70000)
 	for request, status := range map[string]int{
@@ -321,7 +310,6 @@ func TestBadRequestsAreAnswered(t *testing.T) {
 }
 
 func TestHeadLimits(t *testing.T) {
-	needsPatches(t)
 	srv := newServer(t, everything(t, text("handled")))
 	heads := map[string]struct {
 		line  string
@@ -367,7 +355,6 @@ func TestHeadLimits(t *testing.T) {
 // The client sends more than the server reads before it refuses, and gets the whole
 // answer and a clean end.
 func TestAnswerBeforeALargeBody(t *testing.T) {
-	needsPatches(t)
 	srv := newServer(t, newHandler(t, "/here", text("here")))
 	body := strings.Repeat("0123456789abcdef", 1<<14)
 	for name, head := range map[string]string{
@@ -421,7 +408,6 @@ func TestAnswerBeforeALargeBody(t *testing.T) {
 }
 
 func TestTargetsWithoutPath(t *testing.T) {
-	needsPatches(t)
 	srv := newServer(t, everything(t, requestLine))
 	ask := func(line string) string {
 		return exchange(t, address(t, srv), line+" HTTP/1.1\r\n"+hostClose)
@@ -452,7 +438,6 @@ func TestTargetsWithoutPath(t *testing.T) {
 }
 
 func TestErrorAnswerToHead(t *testing.T) {
-	needsPatches(t)
 	post := func(h *nng.Handler) error { return h.SetMethod("POST") }
 	srv := newServer(t, newHandler(t, "/here", text("here")), newHandler(t, "/post", text("here"), post))
 	c, err := net.Dial("tcp", address(t, srv))
@@ -488,7 +473,6 @@ func TestErrorAnswerToHead(t *testing.T) {
 }
 
 func TestHeadGoesWhereGetGoes(t *testing.T) {
-	needsPatches(t)
 	who := func(name string) nng.HandlerFunc {
 		return func(ctx context.Context, c *nng.Conn, req *nng.Request) (*nng.Response, error) {
 			res, err := text(name)(ctx, c, req)

@@ -25,6 +25,7 @@ func TestMain(m *testing.M) {
 			panic(err)
 		}
 	}
+	left.Setup()
 	code := m.Run()
 	if code == 0 {
 		if left := leftovers(); len(left) > 0 {

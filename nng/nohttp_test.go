@@ -6,7 +6,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"strings"
 	"testing"
 
 	"github.com/gonng/nnghttp/nng"
@@ -104,26 +103,6 @@ func TestNoTLS(t *testing.T) {
 func TestNoHTTPBuild(t *testing.T) { testVariant(t, "nng-nohttp", "nng_nohttp", "TestNoHTTP") }
 
 func TestNoTLSBuild(t *testing.T) { testVariant(t, "nng-notls", "nng_notls", "TestNoTLS") }
-
-// TestSystemBuild links with the distribution's library instead. It hides what we take
-// from a static one and has the defects that our patches mend, so a choice of tests runs.
-func TestSystemBuild(t *testing.T) {
-	if mode := nng.LinkInfo().Mode; mode != "vendored" {
-		t.Skipf("the default build does this, not %s", mode)
-	}
-	if _, err := os.Stat("/usr/include/nng/supplemental/http/http.h"); err != nil {
-		const hint = "the distribution's libnng is not installed (Debian: libnng-dev)"
-		if os.Getenv("CI") != "" {
-			t.Fatal(hint)
-		}
-		t.Skip(hint)
-	}
-	// Closing over TLS is left out: a read there never ends once the peer has gone (T3).
-	const tests = "^(TestHandlerOutcomes|TestServerStopDrains|TestConnOperations|TestRequestHeaders)$|^TestConnCloseSendsWhatIsQueued$/^[0-9]+$/^TCP$"
-	out, err := exec.Command("go", "test", "-vet=off", "-count=1", "-timeout=2m", "-v", "-tags", "nng_system", "-run", tests, ".").CombinedOutput()
-	require.NoError(t, err, "%s", out)
-	assert.Equal(t, 5, strings.Count(string(out), "\n--- PASS: "), "%s", out)
-}
 
 func testVariant(t *testing.T, variant, tag, test string) {
 	t.Helper()

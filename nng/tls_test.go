@@ -712,9 +712,6 @@ func TestClientTLSWhileBusy(t *testing.T) {
 // failures (patch 0012).
 func TestUntrustedPeerIsNotAuthenticated(t *testing.T) {
 	needTLS(t)
-	if !patched() {
-		t.Skip("an untouched libnng with mbedTLS 2 says ErrCrypto")
-	}
 	srv := secureServer(t, ownCert(leafCert()))
 	assert.ErrorIs(t, fetch(t, srv, newTLSConfig(t, nng.TLSClient, trust(otherCert()), expect("localhost"))), nng.ErrPeerAuth)
 	assert.ErrorIs(t, fetch(t, srv, newTLSConfig(t, nng.TLSClient, trust(testCA()), expect("other.example"))), nng.ErrPeerAuth)

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -54,15 +53,6 @@ func upstreamAtLeast(t *testing.T, minor int) bool {
 	have, err := strconv.Atoi(parts[1])
 	require.NoError(t, err)
 	return parts[0] != "1" || have >= minor
-}
-
-// upstreamDecodes skips where decoding a %XX corrupts memory.
-func upstreamDecodes(t *testing.T) {
-	t.Helper()
-	mended := slices.ContainsFunc(nng.LinkInfo().Patches, func(p string) bool { return strings.Contains(p, "s1-") })
-	if !mended && !upstreamAtLeast(t, 6) {
-		t.Skip("this libnng writes past its buffer when it decodes an escape (defect S1)")
-	}
 }
 
 // An upstreamReply is a response and its body.
@@ -350,7 +340,6 @@ func TestUpstreamMainHTTPServer(t *testing.T) {
 		upstreamWant(t, upstreamDo(t, srv, "/data.bin"), 200, "application/octet-stream", "\x01\x00\x02")
 	})
 	t.Run("server canonify", func(t *testing.T) {
-		upstreamDecodes(t)
 		srv := newServer(t, upstreamStatic(t, "/home/index.html", upstreamDoc1, "text/html"))
 		upstreamWant(t, upstreamDo(t, srv, "/home/%69ndex.html"), 200, "text/html", upstreamDoc1)
 		// Defect P24: 1.x decodes, but leaves dots and empty segments in the path.
@@ -543,13 +532,6 @@ func upstreamReadReply(t *testing.T, r *bufio.Reader) (res *http.Response, body 
 	return res, string(b)
 }
 
-// patched says whether the library has our patches. A custom one is taken for patched:
-// scripts/check-patches links one that lacks a single patch, to see a test fail.
-func patched() bool {
-	l := nng.LinkInfo()
-	return len(l.Patches) > 0 || l.Mode == "custom"
-}
-
 // main refuses every bad Content-Length with 400 and closes the connection. 1.x
 // looks at it only for a handler that collects bodies, and then takes what
 // strtoull takes (defect P4). It closes only with patch 0013 (P1).
@@ -616,9 +598,5 @@ func upstreamTestAddresses(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 200, res.StatusCode)
 	assert.Equal(t, "1234", string(body))
-	got := <-seen
-	if got.local == "unknown" {
-		t.Skip("this libnng hides the function that tells addresses")
-	}
-	assert.Equal(t, addresses{address(t, srv), mine}, got)
+	assert.Equal(t, addresses{address(t, srv), mine}, <-seen)
 }

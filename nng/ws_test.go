@@ -412,7 +412,6 @@ func TestWSLimits(t *testing.T) {
 
 // A dialer's sizes reach C (W4).
 func TestWSDialerSizes(t *testing.T) {
-	needsPatches(t)
 	l := newWSListener(t, anyWS, func(l *nng.WSListener) error { return l.SetRecvMaxFrame(10) })
 	server, client := wsPair(t, l, func(d *nng.WSDialer) error {
 		return errorsJoin(d.SetSendMaxFrame(10), d.SetRecvMaxSize(100))
@@ -526,7 +525,6 @@ func TestWSPeerCloses(t *testing.T) {
 
 // A close frame is answered with its own code, or with 1000 (W6).
 func TestWSCloseAnswered(t *testing.T) {
-	needsPatches(t)
 	for payload, code := range map[string]int{"\x03\xe9": 1001, "\x0f\xa0bye": 4000, "": 1000} {
 		l := newWSListener(t, anyWS)
 		raw := rawWS(t, l)
