@@ -1044,7 +1044,8 @@ func TestWSCloseUnderLoad(t *testing.T) {
 		time.Sleep(time.Duration(10+3*i) * time.Millisecond)
 		started := time.Now()
 		require.NoError(t, l.Close())
-		assert.Less(t, time.Since(started), time.Second)
+		// A second if C is slow to let go. TestMain sees a listener that never ends.
+		assert.Less(t, time.Since(started), 5*time.Second)
 		if srv != nil {
 			require.NoError(t, srv.Close())
 		}
