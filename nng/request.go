@@ -168,7 +168,9 @@ func (r *Request) Reset() error {
 
 // sendable refuses a request that C could not write. The request is acquired.
 func (r *Request) sendable(op string) error {
-	if C.nng_http_req_get_uri(r.req) == nil {
+	// nng says "" of one that has none, and would fail only after it has the request, in a
+	// way that ends the connection (defect CL21).
+	if uri := C.nng_http_req_get_uri(r.req); uri == nil || *uri == 0 {
 		return refuse(op, "", ErrInvalid, "the request has no URI; call SetURI")
 	}
 	return nil
