@@ -266,6 +266,55 @@ test_files(server *s)
 	(void) unlink(path);
 }
 
+static nng_aio *volatile asked;
+
+static void
+asked_cb(nng_aio *aio)
+{
+	asked = aio;
+}
+
+static void
+note_dtor(void *arg)
+{
+	(void) arg;
+	note();
+}
+
+// test_dtor removes a handler of other C code's that serves a request, so that the loop has the
+// last reference to it: a long reply ends where it is polled.
+static void
+test_dtor(server *s)
+{
+	static char       big[8 << 20];
+	nng_http_handler *h;
+	int               fd = tcp_connect(s->port, 0);
+
+	test_step = "the destructor of other C code's handler runs elsewhere";
+	MUST(nng_http_handler_alloc(&h, "/asked", asked_cb) == 0);
+	MUST(nng_http_handler_set_data(h, big, note_dtor) == 0);
+	MUST(nng_http_server_add_handler(s->srv, h) == 0);
+	MUST(send_all(fd, "GET /asked HTTP/1.1\r\nHost: x\r\n\r\n", 32));
+	while (asked == NULL) {
+		poll_all();
+	}
+	MUST(nng_http_server_del_handler(s->srv, h) == 0);
+	nng_http_handler_free(h);
+	reply(asked, big, sizeof(big));
+	sleep_ms(50);
+	for (size_t n = 0; n < sizeof(big);) {
+		ssize_t got = recv(fd, big, sizeof(big), MSG_DONTWAIT);
+		n += (got > 0) ? (size_t) got : 0;
+		poll_all();
+	}
+	for (int i = 0; i < 500 && here + elsewhere == 0; i++) {
+		poll_all();
+		sleep_ms(1);
+	}
+	noted(0, 1, "another's destructor");
+	close(fd);
+}
+
 static void
 test_rescue(int epfd)
 {
@@ -388,6 +437,7 @@ main(void)
 	test_files(&s);
 	here = elsewhere = 0;
 	test_waits();
+	test_dtor(&s);
 	test_rescue(epfd);
 
 	test_step = "the loop is given back";
