@@ -302,8 +302,7 @@ func (x exchange) receive(method string) ([]byte, error) {
 	switch {
 	case status < 200, status == 204, status == 304, method == "HEAD", method == "CONNECT" && status < 300:
 		return nil, nil
-	case coding == "" && res.DelHeader("Transfer-Encoding") == nil, // it was empty
-		coding == "" && length == "" && res.DelHeader("Content-Length") == nil:
+	case coded && coding == "", hasLength && length == "":
 		return nil, refuse("transact", "", ErrProtocol, "the transfer coding or the length is empty")
 	case strings.EqualFold(coding, "chunked"):
 		return x.chunks()
