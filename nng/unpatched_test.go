@@ -34,6 +34,9 @@ var skips = []unpatched.Skip{
 	{Test: "TestWSCloseListener", Defect: "W2"},
 	{Test: "TestWSDialerSizes", Defect: "W4"},
 	{Test: "TestWSCloseAnswered", Defect: "W6"},
+	{Test: "TestWSWords", Defect: "W7"},
+	{Test: "TestWSManyFragments", Defect: "W9"},
+	{Test: "TestWSPings", Defect: "W14"},
 
 	{Test: "TestNoThreadOfNngIsWoken", Defect: "N3"},
 

@@ -1122,7 +1122,6 @@ func TestWSPaths(t *testing.T) {
 // Words of headers are looked for as HTTP has them: with commas, blanks or tabs between
 // them, in any letters (W7).
 func TestWSWords(t *testing.T) {
-	needsPatches(t)
 	t.Run("listener", func(t *testing.T) {
 		for _, c := range []struct {
 			upgrade, connection string
@@ -1267,7 +1266,6 @@ func wsFrame(head, mask byte, payload string) []byte {
 
 // A message has a bound on its fragments, and ends with 1009 beyond it (W9).
 func TestWSManyFragments(t *testing.T) {
-	needsPatches(t)
 	wsPeers(t, func(t *testing.T, conn *nng.WSConn, peer net.Conn, mask byte) {
 		go func() {
 			peer.Write(wsFrame(wsBinary, mask, ""))
@@ -1325,7 +1323,6 @@ func readFrame(t testing.TB, r io.Reader) (head byte, payload string) {
 
 // A peer that pings and does not read is owed one pong, for its last ping (W14).
 func TestWSPings(t *testing.T) {
-	needsPatches(t)
 	const pings = 200_000 // far more than the system's buffers hold
 	wsPeers(t, func(t *testing.T, conn *nng.WSConn, peer net.Conn, mask byte) {
 		read := make(chan error, 1)
