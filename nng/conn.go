@@ -110,12 +110,17 @@ func (c *Conn) wrote() bool {
 	return t != nil && t.wr.used.Load()
 }
 
-// lingerTime is how long bytes that are queued at Close may stay without moving
-// before they are given up. closeWait is how long Close itself waits for them.
-const (
-	lingerTime = 30 * time.Second
-	closeWait  = 250 * time.Millisecond
-)
+// lingerTime is how long bytes that are queued at Close, or when a handler returns, may stay
+// without moving before they are given up.
+func lingerTime() time.Duration { return time.Duration(lingerNanos.Load()) }
+
+// lingerNanos is changed by tests only.
+var lingerNanos atomic.Int64
+
+func init() { lingerNanos.Store(int64(30 * time.Second)) }
+
+// closeWait is how long Close itself waits for them.
+const closeWait = 250 * time.Millisecond
 
 // connErrno translates what C answers on a connection that we have not closed.
 // C closes a connection on any error and when an operation is cancelled, and says
@@ -295,7 +300,7 @@ func (c *Conn) Close() error {
 // buffers go last, because over TLS a cancelled read may still point at its own.
 func (c *Conn) teardown(t *traffic) {
 	t.retire()
-	t.wr.drain(lingerTime, nil, nil)
+	t.wr.drain(c, lingerTime(), nil, nil)
 	t.stop()
 	if c.req != nil {
 		c.req.leave() // it must not ask the connection for anything any more
@@ -351,7 +356,7 @@ func (c *Conn) settle(t *traffic) (ok bool) {
 	t.retire()
 	ok = true
 	if t.rd.op != nil || t.wr.c != nil {
-		ok = t.wr.drain(lingerTime, c.call.server.ctx.Done(), t.writeDeadline.passed()) && !t.rd.pending()
+		ok = t.wr.drain(c, lingerTime(), c.call.server.ctx.Done(), t.writeDeadline.passed()) && !t.rd.pending()
 		t.stop()
 		t.free()
 	}

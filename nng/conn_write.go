@@ -228,22 +228,33 @@ func (s *writeSide) finish() {
 // drain waits until nothing is queued or in flight. It gives up when patience
 // passes without movement, or when abort or deadline is closed. ok says that all has been
 // sent. The turn is held.
-func (s *writeSide) drain(patience time.Duration, abort, deadline <-chan struct{}) (ok bool) {
+//
+// Movement is what the peer's system confirms. A write ends only when the system's buffer has
+// room again, and for a slow peer that can take longer than any patience.
+func (s *writeSide) drain(c *Conn, patience time.Duration, abort, deadline <-chan struct{}) (ok bool) {
 	busy, err := s.look(true)
 	if !busy || err != 0 {
 		return err == 0
 	}
-	timer := time.NewTimer(patience)
-	defer timer.Stop()
+	const looks = 8 // while patience lasts
+	tick := time.NewTicker(patience / looks)
+	defer tick.Stop()
+	unsent, still := C.nngo_conn_queue(c.c).unsent, 0
 	for {
 		select {
 		case <-s.moved:
-			timer.Reset(patience)
+			still = 0
+		case <-tick.C:
+			now := C.nngo_conn_queue(c.c).unsent
+			if still++; now != unsent {
+				unsent, still = now, 0
+			}
+			if still == looks {
+				return false
+			}
 		case <-abort:
 			return false
 		case <-deadline:
-			return false
-		case <-timer.C:
 			return false
 		}
 		if busy, err := s.look(true); !busy || err != 0 {

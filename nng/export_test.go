@@ -22,6 +22,12 @@ func TransactInGo() (undo func()) {
 // MaxQueued is how much Write may queue behind what C is sending.
 func MaxQueued(c *Conn) int { return int(c.io().wr.c.max) }
 
+// SetLinger changes how long bytes may stay without moving, until restore.
+func SetLinger(d time.Duration) (restore func()) {
+	old := lingerNanos.Swap(int64(d))
+	return func() { lingerNanos.Store(old) }
+}
+
 // ReadBuffer is the size of the buffer that Read has.
 func ReadBuffer(c *Conn) int { return len(c.io().rd.buf.mem) }
 

@@ -818,7 +818,8 @@ nngo_writer_free(nngo_writer *w)
 extern int nni_http_conn_getopt(nng_http_conn *, const char *, void *, size_t *,
     int) __attribute__((weak));
 
-// The value of NNI_TYPE_SOCKADDR, the same in every 1.x release.
+// The values of NNI_TYPE_OPAQUE and NNI_TYPE_SOCKADDR, the same in every 1.x release.
+#define TYPE_OPAQUE 0
 #define TYPE_SOCKADDR 9
 
 int
@@ -833,6 +834,19 @@ nngo_conn_addr(nng_http_conn *conn, bool remote, nng_sockaddr *sa)
 	return (nni_http_conn_getopt(conn,
 	    remote ? NNG_OPT_REMADDR : NNG_OPT_LOCADDR, sa, &sz,
 	    TYPE_SOCKADDR));
+}
+
+nngo_queue
+nngo_conn_queue(nng_http_conn *conn)
+{
+	uint64_t q[2] = { 0, 0 };
+	size_t   sz   = sizeof(q);
+
+	if ((nni_http_conn_getopt == NULL) ||
+	    (nni_http_conn_getopt(conn, "tcp-send-queue", q, &sz, TYPE_OPAQUE) != 0)) {
+		return ((nngo_queue){ 0, 0 });
+	}
+	return ((nngo_queue){ .unsent = q[0], .room = q[1] });
 }
 
 // Nor does it list the headers of a message. Both kinds of message start with that

@@ -165,6 +165,15 @@ void              nngo_writer_free(nngo_writer *);
 // It answers NNG_ENOTSUP where the library does not tell.
 int nngo_conn_addr(nng_http_conn *, bool remote, nng_sockaddr *);
 
+// nngo_conn_queue tells how many bytes of what was sent the peer's system has not confirmed, and
+// how many more ours would take at once: 0 for both where libnng does not tell (patch X10).
+typedef struct {
+	uint64_t unsent;
+	uint64_t room;
+} nngo_queue;
+
+nngo_queue nngo_conn_queue(nng_http_conn *);
+
 // An nngo_server counts what is going on in one nng_http_server.
 // NNGO_DRAINING in running makes C tell Go when the count comes to 0.
 #define NNGO_DRAINING (((int64_t) 1) << 62)
