@@ -122,10 +122,11 @@ func (s *writeSide) write(c *Conn, p []byte) (n int, err error) {
 			return n, err
 		}
 		added := C.nngo_writer_add(s.c, unsafe.Pointer(&p[n:][0]), C.size_t(len(p)-n))
-		if added.err != 0 {
+		n += int(added.taken)
+		switch {
+		case added.err != 0:
 			return n, &OpError{Op: "write", Err: connErrno(Errno(added.err))}
-		}
-		if n += int(added.taken); n == len(p) {
+		case n == len(p):
 			return n, nil
 		}
 		select {

@@ -19,8 +19,11 @@ func TransactInGo() (undo func()) {
 	return func() { transactsInC = was }
 }
 
-// MaxQueued is how much Write may queue behind what C is sending.
-func MaxQueued(c *Conn) int { return int(c.io().wr.c.max) }
+// Unsent is how much the writer of a connection has for the system, and in how large buffers.
+func Unsent(c *Conn) (held, room int) {
+	w := c.io().wr.c
+	return int(w.sending + w.queued), int(w.flying_cap + w.queue_cap)
+}
 
 // SetLinger changes how long bytes may stay without moving, until restore.
 func SetLinger(d time.Duration) (restore func()) {

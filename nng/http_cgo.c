@@ -493,26 +493,27 @@ nngo_client_transact(nng_http_client *client, nng_http_req *req, nng_http_res *r
 	return (nngo_op_started(op));
 }
 
-// A writer takes WRITER_MAX bytes at the most behind the write in flight, or WRITER_FAST once
-// bytes have waited there and not for long, and until they have: what is queued for a slow
-// peer only costs memory, and a fast one would wake Go all the time. (How fast the last write
-// was does not tell. The kernel takes megabytes at once now and then, however slow the peer.)
-// Buffers up to WRITER_KEEP stay with the writer; larger ones go to the pool when
-// nothing is to be sent.
-#define WRITER_MAX (256 * 1024)
-#define WRITER_FAST LARGE
-#define WRITER_KEEP (64 * 1024)
-#define SLOW_NS 50000000
+// A writer holds WRITER_MAX bytes at the most that the system has no room for: in the write in
+// flight, and behind it. That is what a response costs that nobody reads. What the system says
+// that it will take at once (nngo_conn_queue) comes on top: it is gone in no time, and larger
+// pieces make it faster. For these there are LARGE_MAX buffers of the size LARGE, no more: the
+// system may be wrong.
+#define WRITER_MAX (32 * 1024)
+#define LARGE (512 * 1024)
+#define LARGE_MAX 16
 
-// Buffers of more than WRITER_KEEP all have the size LARGE, and the pool keeps some of them
-// for whoever needs one next: getting fresh memory costs more than filling it. Locks: its
-// own, inside a writer's.
-#define LARGE (1024 * 1024)
+// Buffers up to WRITER_KEEP stay with the writer. Larger ones go when nothing is to be sent: to
+// the pool, if they have one of its sizes, for whoever needs one next. Getting fresh memory costs
+// more than filling it. Locks: the pool's own, inside a writer's.
+#define WRITER_KEEP (4 * 1024)
 
 static struct {
 	pthread_mutex_t mtx;
-	int             n;
-	char           *bufs[8];
+	int             n; // of spare buffers of the size WRITER_MAX
+	char           *spare[16];
+	int             large_n; // of spare large ones
+	char           *large[4];
+	int             large_used;
 } pool = { .mtx = PTHREAD_MUTEX_INITIALIZER };
 
 static char *
@@ -520,33 +521,49 @@ buf_get(size_t cap)
 {
 	char *buf = NULL;
 
-	if (cap == LARGE) {
-		(void) pthread_mutex_lock(&pool.mtx);
-		if (pool.n != 0) {
-			buf = pool.bufs[--pool.n];
+	(void) pthread_mutex_lock(&pool.mtx);
+	if ((cap == WRITER_MAX) && (pool.n != 0)) {
+		buf = pool.spare[--pool.n];
+	} else if ((cap == LARGE) && (pool.large_used == LARGE_MAX)) {
+		(void) pthread_mutex_unlock(&pool.mtx);
+		return (NULL);
+	} else if (cap == LARGE) {
+		pool.large_used++;
+		if (pool.large_n != 0) {
+			buf = pool.large[--pool.large_n];
 		}
+	}
+	(void) pthread_mutex_unlock(&pool.mtx);
+	if ((buf == NULL) && ((buf = malloc(cap)) == NULL) && (cap == LARGE)) {
+		(void) pthread_mutex_lock(&pool.mtx);
+		pool.large_used--;
 		(void) pthread_mutex_unlock(&pool.mtx);
 	}
-	return ((buf != NULL) ? buf : malloc(cap));
+	return (buf);
 }
 
 static void
 buf_put(char **buf, size_t *cap)
 {
-	if (*cap == LARGE) {
-		(void) pthread_mutex_lock(&pool.mtx);
-		if (pool.n < (int) (sizeof(pool.bufs) / sizeof(pool.bufs[0]))) {
-			pool.bufs[pool.n++] = *buf;
-			*buf                = NULL;
+	(void) pthread_mutex_lock(&pool.mtx);
+	if ((*cap == WRITER_MAX) && (pool.n != sizeof(pool.spare) / sizeof(pool.spare[0]))) {
+		pool.spare[pool.n++] = *buf;
+		*buf                 = NULL;
+	} else if (*cap == LARGE) {
+		pool.large_used--;
+		if (pool.large_n != sizeof(pool.large) / sizeof(pool.large[0])) {
+			pool.large[pool.large_n++] = *buf;
+			*buf                       = NULL;
 		}
-		(void) pthread_mutex_unlock(&pool.mtx);
 	}
+	(void) pthread_mutex_unlock(&pool.mtx);
 	free(*buf);
 	*buf = NULL;
 	*cap = 0;
 }
 
-// reserve makes room for need bytes, of which used are kept.
+// reserve makes room for need bytes, LARGE at the most, of which used are kept. There may be none
+// for more than WRITER_MAX.
 static bool
 reserve(char **buf, size_t *cap, size_t used, size_t need)
 {
@@ -556,11 +573,13 @@ reserve(char **buf, size_t *cap, size_t used, size_t need)
 	if (need <= *cap) {
 		return (true);
 	}
+	if (need > WRITER_MAX) {
+		want = LARGE;
+	} else if (need > WRITER_KEEP) {
+		want = WRITER_MAX;
+	}
 	while (want < need) {
 		want *= 2;
-	}
-	if (want > WRITER_KEEP && want < LARGE) {
-		want = LARGE;
 	}
 	if ((more = buf_get(want)) == NULL) {
 		return (false);
@@ -572,15 +591,6 @@ reserve(char **buf, size_t *cap, size_t used, size_t need)
 	*buf = more;
 	*cap = want;
 	return (true);
-}
-
-static uint64_t
-clock_ns(void)
-{
-	struct timespec ts;
-
-	(void) clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ((uint64_t) ts.tv_sec * 1000000000 + (uint64_t) ts.tv_nsec);
 }
 
 static void
@@ -628,11 +638,6 @@ writer_done(void *arg)
 	w->busy  = false;
 	w->count = nng_aio_count(w->aio);
 	w->writes++;
-	if (w->waited != 0) {
-		w->slow   = w->slow || clock_ns() - w->waited > SLOW_NS;
-		w->max    = w->slow ? WRITER_MAX : WRITER_FAST;
-		w->waited = 0;
-	}
 	if ((w->err = nng_aio_result(w->aio)) != 0 || w->stopped) {
 		// that was the last one
 	} else if (w->queued != 0) {
@@ -645,7 +650,11 @@ writer_done(void *arg)
 		w->queue      = buf;
 		w->queue_cap  = cap;
 		w->queued     = 0;
+		w->sending    = next;
 		w->busy       = true;
+		if (cap > WRITER_KEEP) { // this may take long
+			buf_put(&w->queue, &w->queue_cap);
+		}
 	} else {
 		if (w->flying_cap > WRITER_KEEP) {
 			buf_put(&w->flying, &w->flying_cap);
@@ -681,55 +690,121 @@ nngo_writer_alloc(nngo_writer **wp, nng_http_conn *conn, uintptr_t handle)
 	(void) pthread_mutex_init(&w->mtx, NULL);
 	w->conn   = conn;
 	w->handle = handle;
-	w->max    = WRITER_MAX;
 	*wp       = w;
+	return (0);
+}
+
+// writer_send sends data. No write is in flight, so the buffer is ours; it has room.
+static void
+writer_send(nngo_writer *w, const void *data, size_t len, bool all)
+{
+	memcpy(w->flying, data, len);
+	writer_lock(w);
+	w->busy    = true;
+	w->sending = len;
+	writer_unlock(w);
+	writer_submit(w, len, all);
+}
+
+// writer_room says how much the writer takes now. The lock is held.
+static size_t
+writer_room(nngo_writer *w)
+{
+	size_t held = w->busy ? w->sending + w->queued : 0;
+	size_t room = (held < WRITER_MAX) ? WRITER_MAX - held : 0;
+	size_t most = LARGE - (w->busy ? w->queued : 0);
+
+	if (room < w->budget) {
+		room = w->budget;
+	}
+	return ((room < most) ? room : most);
+}
+
+// writer_ask asks the system how much it would take now, and makes that the budget, but for
+// what is there already. The budget stays true: the system's buffer only empties meanwhile.
+static void
+writer_ask(nngo_writer *w)
+{
+	uint64_t room = nngo_conn_queue(w->conn).room;
+	size_t   held;
+
+	writer_lock(w);
+	held      = w->busy ? w->sending + w->queued : 0;
+	w->budget = (room > held) ? (size_t) (room - held) : 0;
+	writer_unlock(w);
+}
+
+// writer_take takes some of the data, or nothing if there is no room.
+static int
+writer_take(nngo_writer *w, const char *data, size_t *len)
+{
+	char  **buf;
+	size_t *cap;
+	size_t  used;
+	size_t  room;
+
+	writer_lock(w);
+	if (w->err != 0) {
+		writer_unlock(w);
+		return (w->err);
+	}
+	buf  = w->busy ? &w->queue : &w->flying;
+	cap  = w->busy ? &w->queue_cap : &w->flying_cap;
+	used = w->busy ? w->queued : 0;
+	if (*len > (room = writer_room(w))) {
+		*len = room;
+	}
+	if (!reserve(buf, cap, used, used + *len)) {
+		// Perhaps all large buffers are in use.
+		w->budget = 0;
+		if (*len > (room = writer_room(w))) {
+			*len = room;
+		}
+		if ((used + *len > WRITER_MAX) || !reserve(buf, cap, used, used + *len)) {
+			*len = 0;
+		}
+		if ((*len == 0) && !w->busy) {
+			writer_unlock(w);
+			return (NNG_ENOMEM);
+		}
+	}
+	w->budget -= (w->budget < *len) ? w->budget : *len;
+	if (!w->busy) {
+		writer_unlock(w);
+		writer_send(w, data, *len, true);
+		return (0);
+	}
+	if (*len == 0) {
+		w->tell = true;
+	} else {
+		memcpy(w->queue + w->queued, data, *len);
+		w->queued += *len;
+	}
+	writer_unlock(w);
 	return (0);
 }
 
 nngo_added
 nngo_writer_add(nngo_writer *w, const void *data, size_t len)
 {
-	nngo_added added = { .taken = len };
-	size_t     start = 0;
+	nngo_added  added = { .taken = 0 };
+	const char *from  = data;
 
-	writer_lock(w);
-	if (w->err != 0) {
-		added.err = w->err;
-	} else if (!w->busy) {
-		if (added.taken > w->max) {
-			added.taken = w->max;
-		}
-		if (reserve(&w->flying, &w->flying_cap, 0, added.taken)) {
-			memcpy(w->flying, data, added.taken);
-			w->busy = true;
-			start   = added.taken;
-		} else {
-			added.err = NNG_ENOMEM;
-		}
-	} else {
-		size_t room = (w->queued < w->max) ? w->max - w->queued : 0;
+	while (added.taken < len) {
+		size_t n = len - added.taken;
+		bool   ask;
 
-		if (added.taken > room) {
-			added.taken = room;
+		writer_lock(w);
+		ask = n > writer_room(w);
+		writer_unlock(w);
+		if (ask) {
+			writer_ask(w);
 		}
-		if (reserve(&w->queue, &w->queue_cap, w->queued, w->queued + added.taken)) {
-			memcpy(w->queue + w->queued, data, added.taken);
-			w->queued += added.taken;
-			if (w->waited == 0) {
-				w->waited = clock_ns();
-			}
-		} else {
-			added.err = NNG_ENOMEM;
+		added.err = writer_take(w, from + added.taken, &n);
+		if ((added.err != 0) || (n == 0)) {
+			break;
 		}
-	}
-	if (added.err != 0) {
-		added.taken = 0;
-	} else if (added.taken < len) {
-		w->tell = true;
-	}
-	writer_unlock(w);
-	if (start != 0) {
-		writer_submit(w, start, true);
+		added.taken += n;
 	}
 	return (added);
 }
@@ -754,15 +829,17 @@ nngo_writer_look(nngo_writer *w, bool tell)
 int
 nngo_writer_start(nngo_writer *w, const void *data, size_t len, bool all)
 {
-	writer_lock(w);
-	if (!reserve(&w->flying, &w->flying_cap, 0, len)) {
-		writer_unlock(w);
+	char *buf;
+
+	// These are the caller's sizes, not LARGE, of which there are not many.
+	buf_put(&w->flying, &w->flying_cap);
+	if ((buf = malloc(len + 1)) == NULL) {
 		return (NNG_ENOMEM);
 	}
-	memcpy(w->flying, data, len);
-	w->busy = true;
-	writer_unlock(w);
-	writer_submit(w, len, all);
+	w->flying     = buf;
+	w->flying_cap = len + 1;
+	w->budget     = 0; // of which this is no part
+	writer_send(w, data, len, all);
 	return (0);
 }
 
@@ -770,7 +847,8 @@ static void
 writer_begin(nngo_writer *w)
 {
 	writer_lock(w);
-	w->busy = true;
+	w->busy   = true;
+	w->budget = 0;
 	writer_unlock(w);
 	begin_once(&w->pending);
 	nngo_gather();

@@ -126,10 +126,9 @@ typedef struct {
 	char           *queue; // waits behind it
 	size_t          queue_cap;
 	size_t          queued;
-	size_t          max;     // of queued, when Go adds to it
-	uint64_t        waited;  // since when bytes wait behind the write in flight, or 0
-	bool            slow;    // they have waited long once
-	bool            busy;    // a write is in flight
+	size_t          sending; // bytes of the write in flight
+	size_t          budget;  // how much Go may add, whatever is held
+	bool            busy;    // there is one
 	bool            stopped; // no further one is started
 	bool            tell;    // Go wants to know when it has ended
 	int             err;     // why nothing can be sent any more
