@@ -239,3 +239,70 @@ func TestWSListenAgain(t *testing.T) {
 	assert.Equal(t, "chat.v1", server.SubProtocol())
 	wsTransfer(t, client, server, []byte("hello"))
 }
+
+// A peer that accepts and says nothing may keep a TLS handshake waiting, but nothing else:
+// what is cancelled returns, all else goes on, and all is given back when the peer goes
+// (CL17).
+func TestSilentTLSPeerHoldsNothingUp(t *testing.T) {
+	needTLS(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	var peers sync.WaitGroup
+	gone := make(chan struct{})
+	peers.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			peers.Go(func() {
+				<-gone
+				c.Close()
+			})
+		}
+	})
+	defer peers.Wait()
+	defer l.Close()
+	defer close(gone)
+
+	client := newClient(t, "https://"+l.Addr().String())
+	require.NoError(t, client.SetTLS(clientTLS(t)))
+	dialer := newWSDialer(t, "wss://"+l.Addr().String()+"/", func(d *nng.WSDialer) error { return d.SetTLS(clientTLS(t)) })
+	short := func() context.Context { return timeout(t, 30*time.Millisecond) }
+	operations := map[string]func() error{
+		"write": func() error {
+			conn, err := client.Connect(timeout(t, 10*time.Second))
+			require.NoError(t, err)
+			defer conn.Close()
+			return conn.WriteAll(short(), []byte("hello"))
+		},
+		"read": func() error {
+			conn, err := client.Connect(timeout(t, 10*time.Second))
+			require.NoError(t, err)
+			defer conn.Close()
+			return conn.ReadAll(short(), make([]byte, 1))
+		},
+		"dial": func() error {
+			_, err := dialer.Dial(short())
+			return err
+		},
+	}
+	var all sync.WaitGroup
+	for name, operation := range operations {
+		for range 8 {
+			all.Go(func() {
+				start := time.Now()
+				assert.ErrorIs(t, operation(), context.DeadlineExceeded, name)
+				assert.Less(t, time.Since(start), 10*time.Second, name)
+			})
+		}
+	}
+	all.Wait()
+	srv := newServer(t, newHandler(t, "/", text("goes on")))
+	for range 3 {
+		assert.Equal(t, "goes on", get(t, httpURL(t, srv)+"/"))
+		conn, err := newClient(t, httpURL(t, srv)).Connect(timeout(t, 10*time.Second))
+		require.NoError(t, err)
+		require.NoError(t, conn.Close())
+	}
+}
