@@ -34,8 +34,9 @@ type listener struct {
 // follows on a connection is the listener's too. So http.Server.Serve, or any other
 // server, runs on nng's port beside nng's own handlers and sockets.
 //
-// nng has parsed the first request. It is given back as nng has understood it: fields of
-// one name have been joined. Over TLS it is nng that encrypts, so http.Request.TLS is nil.
+// nng has parsed the first request. It is given back as nng has understood it: without blanks
+// around values, and, with an nng other than the one that we build, with fields of one name
+// joined. Over TLS it is nng that encrypts, so http.Request.TLS is nil.
 //
 // The first head has the limits of the nng server: 30 seconds, if nothing else was set (see
 // nng.Limits; to set them use ListenOn). After that, limits are up to the server that runs
@@ -122,13 +123,7 @@ func headBytes(h nng.RequestHead) []byte {
 	var b bytes.Buffer
 	b.WriteString(h.Method + " " + h.URI + " " + h.Version + "\r\n")
 	for _, f := range h.Headers {
-		values := []string{f.Value}
-		if http.CanonicalHeaderKey(f.Name) == "Cookie" {
-			values = splitCookies(f.Value)
-		}
-		for _, v := range values {
-			b.WriteString(f.Name + ": " + v + "\r\n")
-		}
+		b.WriteString(f.Name + ": " + f.Value + "\r\n")
 	}
 	b.WriteString("\r\n")
 	return b.Bytes()

@@ -24,6 +24,9 @@ func TestMain(m *testing.M) {
 		return
 	}
 	left.Setup()
+	if kind := os.Getenv(costServerEnv); kind != "" {
+		os.Exit(costServer(kind))
+	}
 	code := m.Run()
 	if code == 0 {
 		if left := leftovers(); len(left) > 0 {

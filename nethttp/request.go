@@ -4,14 +4,16 @@ import (
 	"net/http"
 	"net/textproto"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/gonng/nnghttp/internal/grammar"
 	"github.com/gonng/nnghttp/nng"
 )
 
-// A refusal is a request that RFC 9112 or RFC 9110 forbids to serve. nng lets it through
-// because it does not look at most of a request.
+// A refusal is a request that RFC 9112 or RFC 9110 forbids to serve. nng as published looks at
+// little of a request, and our patches at what everybody must know of it.
 type refusal struct {
 	status int
 	reason string
@@ -20,6 +22,8 @@ type refusal struct {
 func (r *refusal) Error() string {
 	return strconv.Itoa(r.status) + " " + http.StatusText(r.status) + ": " + r.reason
 }
+
+func refused(p *grammar.Problem) *refusal { return &refusal{p.Status, p.Reason} }
 
 func badRequest(reason string) *refusal { return &refusal{http.StatusBadRequest, reason} }
 
@@ -66,8 +70,8 @@ func setTarget(r *http.Request) error {
 	return nil
 }
 
-// setHeader takes over the fields. nng joins fields of one name with ", " and keeps
-// blanks that may not be there (defect P5).
+// setHeader takes over the fields. The nng that we build tells lines of one name apart; others
+// join them with ", ".
 func setHeader(r *http.Request, fields []nng.HeaderField) error {
 	r.Header = make(http.Header, len(fields))
 	values := make([]string, len(fields)) // one allocation for all
@@ -75,13 +79,13 @@ func setHeader(r *http.Request, fields []nng.HeaderField) error {
 		if !isToken(f.Name) {
 			return badRequest("invalid header name")
 		}
-		if !isFieldValue(f.Value) {
+		if !grammar.IsFieldValue(f.Value) {
 			return badRequest("invalid header value")
 		}
 		name := textproto.CanonicalMIMEHeaderKey(f.Name)
 		value := textproto.TrimString(f.Value)
-		if name == "Cookie" {
-			r.Header[name] = splitCookies(value)
+		if before := r.Header[name]; before != nil {
+			r.Header[name] = append(before, value)
 			continue
 		}
 		values[i] = value
@@ -95,47 +99,16 @@ func setHeader(r *http.Request, fields []nng.HeaderField) error {
 	return nil
 }
 
-// splitCookies undoes the joining of several Cookie fields. No cookie has a comma in it
-// (RFC 6265, section 4.1.1), so one that is followed by a blank and another cookie comes
-// from nng.
-func splitCookies(value string) []string {
-	var values []string
-	for from := 0; ; {
-		at := strings.Index(value[from:], ", ")
-		if at < 0 {
-			return append(values, value)
-		}
-		at += from
-		if !startsCookie(value[at+2:]) {
-			from = at + 2
-			continue
-		}
-		values = append(values, value[:at])
-		value, from = value[at+2:], 0
-	}
-}
-
-// startsCookie reports whether s begins with a name and "=". It looks no further than
-// the name: a client decides how often it is asked.
-func startsCookie(s string) bool {
-	for i := range len(s) {
-		if !tokenBytes[s[i]] {
-			return i > 0 && s[i] == '='
-		}
-	}
-	return false
-}
-
 // setHost finds the host that is asked for. An absolute target wins over the field
 // (RFC 9112, section 3.2.2).
 func setHost(r *http.Request) error {
 	hosts, ok := r.Header["Host"]
 	delete(r.Header, "Host")
-	switch {
-	case !ok && r.ProtoAtLeast(1, 1) && r.Method != http.MethodConnect:
+	if !ok && r.ProtoAtLeast(1, 1) && r.Method != http.MethodConnect {
 		return badRequest("missing required Host header")
-	case ok && (!isHost(hosts[0]) || strings.HasSuffix(hosts[0], ",")): // nng joins several with ", "
-		return badRequest("malformed Host header")
+	}
+	if p := grammar.CheckHosts(hosts); p != nil {
+		return refused(p)
 	}
 	if r.Host = r.URL.Host; r.Host == "" && ok {
 		r.Host = hosts[0]
@@ -144,47 +117,28 @@ func setHost(r *http.Request) error {
 }
 
 // setFraming finds out how long the body is (RFC 9112, section 6.3), what comes behind it,
-// and what becomes of the connection. It is strict: what can be read in two ways is an
-// attack.
+// and what becomes of the connection.
 func setFraming(r *http.Request) error {
 	r.Close = nngCloses(r) || hasToken(r.Header["Connection"], "close")
-	length, hasLength := r.Header["Content-Length"]
-	coding, hasCoding := r.Header["Transfer-Encoding"]
+	length, coding := r.Header["Content-Length"], r.Header["Transfer-Encoding"]
 	delete(r.Header, "Transfer-Encoding")
-	switch {
-	case hasCoding && !r.ProtoAtLeast(1, 1):
-		return badRequest("Transfer-Encoding in HTTP/1.0")
-	case hasCoding && !strings.EqualFold(coding[0], "chunked"):
-		return &refusal{http.StatusNotImplemented, "unsupported transfer encoding"}
-	case hasCoding && hasLength:
-		return badRequest("both Content-Length and Transfer-Encoding")
-	case hasCoding:
+	f, p := grammar.RequestFraming(r.Proto, length, coding)
+	if p != nil {
+		return refused(p)
+	}
+	if f.Chunked {
 		r.TransferEncoding = []string{"chunked"}
 		r.ContentLength = -1
 		return setTrailer(r)
-	case hasLength:
-		n, err := parseLength(length[0])
-		if err != nil {
-			return err
-		}
-		r.ContentLength = n
 	}
+	r.ContentLength = f.Length
 	return nil
 }
 
 // nngCloses reports whether nng closes the connection behind the reply, whatever that says.
 func nngCloses(r *http.Request) bool {
-	connection := r.Header["Connection"]
-	return r.Proto != "HTTP/1.1" || len(connection) > 0 && strings.Contains(connection[0], "close")
-}
-
-// parseLength takes a plain decimal number and nothing else (RFC 9110, section 8.6; P4).
-func parseLength(s string) (int64, error) {
-	n, err := strconv.ParseUint(s, 10, 63)
-	if err != nil {
-		return 0, badRequest("bad Content-Length")
-	}
-	return int64(n), nil
+	return r.Proto != "HTTP/1.1" ||
+		slices.ContainsFunc(r.Header["Connection"], func(v string) bool { return strings.Contains(v, "close") })
 }
 
 // setTrailer declares the fields that are to come behind a chunked body.

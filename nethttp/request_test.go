@@ -53,8 +53,10 @@ func TestRequest(t *testing.T) {
 	assert.Equal(t, "example.com:81", r.Host)
 	assert.NotContains(t, r.Header, "Host")
 	assert.Equal(t, []string{"b"}, r.Header["X-A"])
-	assert.Equal(t, []string{"a=1; b=2", "c=3"}, r.Header["Cookie"])
-	assert.Len(t, r.Cookies(), 3)
+	if has("p17") { // else nng has joined them
+		assert.Equal(t, []string{"a=1; b=2", "c=3"}, r.Header["Cookie"])
+		assert.Len(t, r.Cookies(), 3)
+	}
 	assert.EqualValues(t, 3, r.ContentLength)
 	assert.Empty(t, r.TransferEncoding)
 	assert.Nil(t, r.TLS)
@@ -65,6 +67,47 @@ func TestRequest(t *testing.T) {
 	assert.NoError(t, err)
 	assert.Equal(t, "127.0.0.1", host)
 	assert.NotEqual(t, "0", port)
+}
+
+// What nng answers by itself, and what its own handlers do beside an http.Handler, obeys the same
+// rules: no body is ever taken for a request.
+func TestNothingSmuggledBeside(t *testing.T) {
+	if !has("p4") || !has("p5") || !has("p1-p20") {
+		t.Skip("an untouched libnng does not look at what it answers by itself (defects P1, P3 to P5)")
+	}
+	addr, srv := serveWith(t, &nethttp.Server{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		t.Error("the http.Handler was called")
+	})})
+	static, err := nng.NewStaticHandler("/static", []byte("static"), "")
+	require.NoError(t, err)
+	require.NoError(t, srv.AddHandler(static))
+	const smuggled = "GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
+	for _, line := range []string{"POST *", "GET *", "OPTIONS *", "GET /static", "POST /static", "POST /"} {
+		for _, host := range []string{"Host: x\r\n", ""} {
+			for _, fields := range []string{
+				"Content-Length : 36", " Content-Length: 36", "\tContent-Length: 36", "X: y\r\n Content-Length: 36",
+				"Transfer-Encoding : chunked", " Transfer-Encoding: chunked", "Content-Length: 36\r\nContent-Length: 0",
+				"Content-Length: 36\r\nTransfer-Encoding: chunked", "Content-Length: +36", "Host: y\r\nHost: x",
+			} {
+				request := line + " HTTP/1.1\r\n" + host + fields + "\r\n\r\n" + smuggled
+				x, err := talk(addr, request, true)
+				require.NoError(t, err, "%q", request)
+				assert.Equal(t, "400 closed", x.outcome(), "%q", request)
+			}
+		}
+	}
+	// Where the rules are kept nng answers once, and closes.
+	for request, want := range map[string]string{
+		"GET * HTTP/1.1\r\nHost: x\r\n\r\n":                                           "404 closed",
+		"GET * HTTP/1.1\r\nHost: x\r\nContent-Length: 36\r\n\r\n":                     "404 closed",
+		"GET /static HTTP/1.1\r\nHost: x\r\nContent-Length: 36\r\n\r\n":               "400 closed",
+		"GET /static HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n24\r\n": "501 closed",
+		"GET /static HTTP/1.1\r\n\r\n":                                                "400 closed",
+	} {
+		x, err := talk(addr, request+smuggled, true)
+		require.NoError(t, err, "%q", request)
+		assert.Equal(t, want, x.outcome(), "%q", request)
+	}
 }
 
 func TestChunkedRequest(t *testing.T) {

@@ -15,8 +15,9 @@ import (
 // #cgo nocallback nngo_res_head
 import "C"
 
-// HeaderField is one header of a message, as nng keeps it: values of one name are
-// merged into one, separated by ", ".
+// HeaderField is one header of a message. In the nng that we build, one that was read has a field
+// for each line; other libraries merge those of one name, separated by ", ", as all do with what
+// was set and added.
 type HeaderField struct {
 	Name, Value string
 }
@@ -201,7 +202,7 @@ func (m *message) SetVersion(version string) error {
 
 // Header returns the value of a header, or "" when there is none. Case of the name
 // does not matter. Values of several headers of one name come as one, separated by
-// ", " (nng_http_req_get_header, nng_http_res_get_header).
+// ", ", those of Cookie by "; " (nng_http_req_get_header, nng_http_res_get_header).
 func (m *message) Header(name string) string {
 	if !isToken(name) {
 		return ""
@@ -235,7 +236,11 @@ const startFields = 3
 // message came with a connection. The lock is held.
 func (m *message) head(withPeer bool) (start [startFields]string, fields []HeaderField, peer string, err error) {
 	buf := headBuffers.Get().(*[]byte)
-	defer headBuffers.Put(buf)
+	defer func() {
+		if len(*buf) <= 64<<10 {
+			headBuffers.Put(buf)
+		}
+	}()
 	n, size := startFields, m.packHead(*buf, withPeer)
 	if size > len(*buf) {
 		*buf = make([]byte, size)

@@ -1,0 +1,181 @@
+// Package grammar has the rules of RFC 9110 and RFC 9112 that a request must obey before
+// anybody looks at it, as far as they are not in the standard library. Packages nng and nethttp
+// share them; patches of libnng (P3, P4, P5) have the same in C.
+package grammar
+
+import (
+	"iter"
+	"net/textproto"
+	"strconv"
+	"strings"
+)
+
+// IsToken reports whether s is a token (RFC 9110, section 5.6.2).
+func IsToken(s string) bool {
+	for i := range len(s) {
+		if !tokenBytes[s[i]] {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// IsFieldValue reports whether s may be the value of a field (RFC 9110, section 5.5).
+func IsFieldValue(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' && c != '\t' || c == 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+// IsHost reports whether s consists of what a Host field may hold (RFC 3986, section 3.2).
+func IsHost(s string) bool {
+	for i := range len(s) {
+		if !hostBytes[s[i]] {
+			return false
+		}
+	}
+	return true
+}
+
+// IsVersion reports whether s is the version of a protocol (RFC 9112, section 2.3).
+func IsVersion(s string) bool {
+	return len(s) == len("HTTP/1.1") && s[:5] == "HTTP/" && isDigit(s[5]) && s[6] == '.' && isDigit(s[7])
+}
+
+func isDigit(c byte) bool { return '0' <= c && c <= '9' }
+
+const alphanumeric = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+var (
+	tokenBytes = byteSet(alphanumeric + "!#$%&'*+-.^_`|~")
+	hostBytes  = byteSet(alphanumeric + "-._~!$%&'()*+,;=:[]")
+)
+
+func byteSet(members string) (set [256]bool) {
+	for i := range len(members) {
+		set[members[i]] = true
+	}
+	return set
+}
+
+// Elements yields the elements of a list (RFC 9110, section 5.6.1).
+func Elements(values []string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, v := range values {
+			for e := range strings.SplitSeq(v, ",") {
+				if e = textproto.TrimString(e); e != "" && !yield(e) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// HasToken reports whether a list has an element, in any case.
+func HasToken(values []string, token string) bool {
+	for e := range Elements(values) {
+		if strings.EqualFold(e, token) {
+			return true
+		}
+	}
+	return false
+}
+
+// A Problem is why a request is refused.
+type Problem struct {
+	Status int
+	Reason string
+}
+
+// Bad is the problem of a request that nobody can understand.
+func Bad(reason string) *Problem { return &Problem{400, reason} }
+
+// CheckHosts looks at the Host fields of a request (RFC 9112, section 3.2). A library that joins
+// fields makes one of several, with a comma and a blank.
+func CheckHosts(hosts []string) *Problem {
+	if len(hosts) > 1 || len(hosts) == 1 && (!IsHost(hosts[0]) || strings.HasSuffix(hosts[0], ",")) {
+		return Bad("malformed Host header")
+	}
+	return nil
+}
+
+// Framing tells how long the body of a request is.
+type Framing struct {
+	Length  int64
+	Chunked bool // then there is no Length
+}
+
+// RequestFraming finds out where a request ends, from its Content-Length and Transfer-Encoding
+// fields (RFC 9112, section 6.3). It is strict: what can be read in two ways is an attack.
+func RequestFraming(version string, length, coding []string) (Framing, *Problem) {
+	switch {
+	case len(coding) > 0 && version == "HTTP/1.0":
+		return Framing{}, Bad("Transfer-Encoding in HTTP/1.0")
+	case len(coding) > 0 && len(length) > 0:
+		return Framing{}, Bad("both Content-Length and Transfer-Encoding")
+	case len(coding) > 0:
+		return Framing{Chunked: true}, checkCoding(coding)
+	case len(length) > 1:
+		return Framing{}, Bad("more than one Content-Length")
+	case len(length) == 1:
+		n, err := strconv.ParseUint(length[0], 10, 63) // a plain decimal number and nothing else
+		if err != nil {
+			return Framing{}, Bad("bad Content-Length")
+		}
+		return Framing{Length: int64(n)}, nil
+	}
+	return Framing{}, nil
+}
+
+// checkCoding takes chunks and nothing else. A body whose last coding is not that has no end that
+// anybody knows.
+func checkCoding(coding []string) *Problem {
+	if len(coding) == 1 && strings.EqualFold(coding[0], "chunked") {
+		return nil
+	}
+	chunked, last, empty := 0, false, true
+	for e := range Elements(coding) {
+		empty = false
+		if last = strings.EqualFold(e, "chunked"); last {
+			chunked++
+		}
+	}
+	if empty || chunked > 1 || chunked == 1 && !last {
+		return Bad("chunked is not the last transfer coding")
+	}
+	return &Problem{501, "unsupported transfer coding"}
+}
+
+// CheckHead looks at the head of a request: who is asked, and where the request ends.
+func CheckHead(method, version string, fields iter.Seq2[string, string]) (Framing, *Problem) {
+	if !IsToken(method) {
+		return Framing{}, Bad("invalid method")
+	}
+	if !IsVersion(version) {
+		return Framing{}, Bad("malformed HTTP version")
+	}
+	var hosts, length, coding []string
+	for name, value := range fields {
+		if !IsToken(name) {
+			return Framing{}, Bad("invalid header name")
+		}
+		if !IsFieldValue(value) {
+			return Framing{}, Bad("invalid header value")
+		}
+		switch textproto.CanonicalMIMEHeaderKey(name) {
+		case "Host":
+			hosts = append(hosts, value)
+		case "Content-Length":
+			length = append(length, value)
+		case "Transfer-Encoding":
+			coding = append(coding, value)
+		}
+	}
+	if p := CheckHosts(hosts); p != nil {
+		return Framing{}, p
+	}
+	return RequestFraming(version, length, coding)
+}
