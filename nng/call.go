@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"sync"
 
+	"github.com/gonng/nnghttp/internal/grammar"
 	"github.com/gonng/nnghttp/internal/lazycontext"
 )
 
@@ -79,8 +81,38 @@ func (c *call) run() {
 		hijacked, usable, t := c.conn.reclaim()
 		c.end(res, err, hijacked, usable, t)
 	}()
+	if p := c.check(); p != nil {
+		err = &refusedError{p}
+		return
+	}
 	res, err = c.serve(&c.ctx)
 }
+
+// check looks at the head of the request where libnng has not done so (defects P3 to P5).
+func (c *call) check() *grammar.Problem {
+	if c.handler.ownChecks || checksHeads() {
+		return nil
+	}
+	head, err := c.req.Head()
+	if err != nil {
+		return nil // this libnng does not list headers
+	}
+	_, p := grammar.CheckHead(head.Method, head.Version, func(yield func(name, value string) bool) {
+		for _, f := range head.Headers {
+			if !yield(f.Name, f.Value) {
+				return
+			}
+		}
+	})
+	return p
+}
+
+var checksHeads = sync.OnceValue(func() bool { return mends("p4") && mends("p5-field-names") })
+
+// A refusedError ends the call of a request that no handler gets.
+type refusedError struct{ *grammar.Problem }
+
+func (e *refusedError) Error() string { return e.Reason }
 
 var errGoexit = errors.New("the handler has ended its goroutine")
 
@@ -122,10 +154,13 @@ func (c *call) end(res *Response, err error, hijacked, usable bool, t *traffic) 
 	} else if err == nil && !wrote && usable {
 		err = errors.New("the handler returned no response and wrote none")
 	}
-	if err != nil && !aborted {
+	refused, _ := err.(*refusedError)
+	if err != nil && !aborted && refused == nil {
 		c.log(err)
 	}
 	switch {
+	case refused != nil:
+		C.nngo_call_error(c.server.n, c.aio, C.uint16_t(refused.Status))
 	case err == nil && usable && cres != nil:
 		C.nngo_call_reply(c.server.n, c.aio, cres, C.bool(isError), false)
 		return

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+
+	"github.com/gonng/nnghttp/internal/ownchecks"
 )
 
 // #include "http_cgo.h"
@@ -30,7 +32,11 @@ type Handler struct {
 	closed   bool
 	settings [settingKinds]func(*C.nng_http_handler) C.int
 	ownBody  bool // the handler reads the body from the connection
+
+	ownChecks bool // fn checks its requests; see package ownchecks
 }
+
+func init() { ownchecks.Mark = func(h any) { h.(*Handler).ownChecks = true } }
 
 // The settings of a handler, kept so that it can be made anew: C lets nobody change
 // a handler that has been on a server (defect S26), and one that was removed stays
