@@ -154,9 +154,6 @@ func costHead(lines ...[3]int) string {
 // TestHeadCost: a request costs CPU in proportion to its bytes, within three times of what it
 // costs net/http, whatever its head consists of.
 func TestHeadCost(t *testing.T) {
-	if !has("p30") {
-		t.Skip("an untouched libnng joins fields at the cost of a square (defect P30)")
-	}
 	heads := []struct {
 		name  string
 		times int

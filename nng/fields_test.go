@@ -17,7 +17,6 @@ import (
 
 // Lines of one name stay apart, byte for byte, and are joined for who asks for the name.
 func TestRepeatedFields(t *testing.T) {
-	needsPatches(t)
 	heads := make(chan nng.RequestHead, 1)
 	srv := newServer(t, newHandler(t, "/", func(ctx context.Context, c *nng.Conn, req *nng.Request) (*nng.Response, error) {
 		head, err := req.Head()

@@ -175,7 +175,6 @@ func TestAmbiguousRequestsInPieces(t *testing.T) {
 
 // Whatever nng refuses by itself ends the connection, also where it knows of no body.
 func TestErrorAnswersClose(t *testing.T) {
-	needsPatches(t)
 	var called atomic.Int64
 	servers := kinds(t, &called)
 	for _, q := range []struct{ kind, request, want string }{
@@ -213,7 +212,6 @@ func TestErrorAnswersClose(t *testing.T) {
 
 // The answer of a redirect, which reads no body, is not lost.
 func TestRedirectWithABody(t *testing.T) {
-	needsPatches(t)
 	h := must(t)(nng.NewRedirectHandler("/", 307, "/there"))
 	srv := newServer(t, h)
 	for _, fields := range []string{"Content-Length: 1000000", "Transfer-Encoding: chunked"} {
