@@ -1,6 +1,9 @@
 package nng
 
 import (
+	"context"
+	"errors"
+	"html"
 	"strconv"
 	"strings"
 	"unsafe"
@@ -19,11 +22,14 @@ func NewHandler(path string, fn HandlerFunc) (*Handler, error) {
 	if fn == nil {
 		return nil, refuse("new handler", path, ErrInvalid, "the function is nil")
 	}
-	h := &Handler{fn: fn, alloc: func(path string, handle C.uintptr_t) (c *C.nng_http_handler, rv C.int) {
-		rv = C.nngo_handler_alloc(&c, cstring(path), handle)
-		return c, rv
-	}}
+	h := &Handler{fn: fn, alloc: allocFunc}
 	return h.init("new handler", path)
+}
+
+// allocFunc makes the C handler of a HandlerFunc.
+func allocFunc(path string, handle C.uintptr_t) (c *C.nng_http_handler, rv C.int) {
+	rv = C.nngo_handler_alloc(&c, cstring(path), handle)
+	return c, rv
 }
 
 // NewFileHandler makes a handler that sends a file, opened for each request, with a type
@@ -75,8 +81,7 @@ func NewStaticHandler(path string, data []byte, contentType string) (*Handler, e
 // status from 300 to 399 or 0, which means 301 (nng_http_handler_alloc_redirect).
 // With SetTree the rest of the path and the query are appended.
 //
-// WARNING: on the path "/" a tree redirect to a location without a slash at its end
-// lets the client choose what follows, even in the host name (defect P26).
+// Between them there is one slash, however many the client or the location has.
 func NewRedirectHandler(path string, status int, location string) (*Handler, error) {
 	switch {
 	case status == 0:
@@ -87,12 +92,58 @@ func NewRedirectHandler(path string, status int, location string) (*Handler, err
 	if location == "" || hasSpaceOrControl(location) || len(location) > maxHeaderValue {
 		return nil, refuse("new redirect handler", strconv.Quote(short(location)), ErrInvalid, "the location is an escaped URL")
 	}
+	if !mends("p26") {
+		return newRedirect(path, status, location)
+	}
 	l := cstring(location)
 	h := &Handler{alloc: func(path string, _ C.uintptr_t) (c *C.nng_http_handler, rv C.int) {
 		rv = C.nngo_redirect_alloc(&c, cstring(path), C.uint16_t(status), l)
 		return c, rv
 	}}
 	return h.init("new redirect handler", path)
+}
+
+// newRedirect makes a redirect handler of our own, for libraries whose redirects lead where the
+// client wants (defect P26).
+func newRedirect(path string, status int, location string) (*Handler, error) {
+	var h *Handler
+	h = &Handler{alloc: allocFunc, ownBody: true, fn: func(_ context.Context, _ *Conn, req *Request) (*Response, error) {
+		to := redirectLocation(location, h.Path(), req.URI())
+		link := html.EscapeString(to)
+		res, err := NewResponse()
+		if err != nil {
+			return nil, err
+		}
+		return res, errors.Join(res.SetStatus(status), res.SetHeader("Connection", "close"),
+			res.SetHeader("Content-Type", "text/html; charset=UTF-8"), res.SetHeader("Location", to),
+			res.CopyData([]byte("<!DOCTYPE html>\n<html><body><p>You should be automatically redirected to <a href=\""+
+				link+"\">"+link+"</a>.</p></body></html>")))
+	}}
+	if _, err := h.init("new redirect handler", path); err != nil {
+		return nil, err
+	}
+	return h, errors.Join(h.SetMethod(""), h.CollectBody(false, 0))
+}
+
+// redirectLocation puts what a request target has below path behind a location. A path stays a
+// path: without its slash it would go on with the name of the host, and two slashes may be the
+// beginning of one.
+func redirectLocation(location, path, target string) string {
+	if path == "" {
+		path = "/"
+	}
+	rest, below := strings.CutPrefix(target, path)
+	switch {
+	case !below:
+		return location
+	case rest == "" || rest[0] == '?':
+		return location + rest
+	}
+	rest = strings.TrimLeft(rest, `/\`)
+	if strings.HasSuffix(location, "/") || path == "/" && strings.Contains(location, "?") {
+		return location + rest
+	}
+	return location + "/" + rest
 }
 
 // NewDirectoryHandler makes a handler that sends the files of a directory and those below
