@@ -43,10 +43,14 @@ type Server struct {
 	// Retry-After. Hijacked connections do not count. 0 means no bound.
 	MaxInFlight int
 
-	// MaxHeaderBytes bounds the sum of all names and values in the head of a request;
-	// others get 431. 0 means http.DefaultMaxHeaderBytes. nng reads the head first, line by
-	// line, and has a bound of its own for a line.
-	MaxHeaderBytes int
+	// MaxHeaderBytes bounds the sum of all names and values in the head of a request, and
+	// MaxHeaderFields the lines with fields; others get 431. 0 means http.DefaultMaxHeaderBytes,
+	// and 1000. They become the limits of an nng server that Start starts (see
+	// nng.Server.SetMaxHeader; as in net/http, 4096 bytes are for the request line and for what is
+	// between the fields), so nothing is done for a head that is beyond them. A single line has
+	// 64 KiB at the most.
+	MaxHeaderBytes  int
+	MaxHeaderFields int
 
 	// ReadHeaderTimeout bounds reading the head of a request, IdleTimeout the wait for the
 	// next one, TLSHandshakeTimeout the handshake, and WriteStallTimeout how long a client
@@ -194,6 +198,9 @@ func (s *Server) Start(srv *nng.Server) (err error) {
 				return err
 			}
 		}
+		if err := s.limitHeads(srv); err != nil {
+			return err
+		}
 		if err := srv.Start(); err != nil {
 			return err
 		}
@@ -245,6 +252,26 @@ func (s *Server) Stats() (nng.ServerStats, error) {
 		sum = sum.Add(stats)
 	}
 	return sum, nil
+}
+
+// headSlop is what a head may have beside names and values.
+const headSlop = 4096
+
+// limitHeads gives our limits to an nng server that can have some, and that nobody else has
+// started; admit looks at them, too.
+func (s *Server) limitHeads(srv *nng.Server) error {
+	size, fields := max(s.MaxHeaderBytes, 0), max(s.MaxHeaderFields, 0)
+	if size == 0 && fields == 0 {
+		return nil
+	}
+	if size > 0 {
+		size += headSlop
+	}
+	err := srv.SetMaxHeader(size, fields)
+	if errors.Is(err, nng.ErrNotSupported) || errors.Is(err, nng.ErrBusy) {
+		return nil
+	}
+	return err
 }
 
 // RegisterOnShutdown registers a function that Shutdown calls, in a goroutine of its own: to
@@ -375,7 +402,7 @@ func (s *Server) admit(w *response, head nng.RequestHead) error {
 	if limit <= 0 {
 		limit = http.DefaultMaxHeaderBytes
 	}
-	if size > limit {
+	if size > limit || s.MaxHeaderFields > 0 && len(head.Headers) > s.MaxHeaderFields {
 		return &refusal{http.StatusRequestHeaderFieldsTooLarge, "the head of the request is too large"}
 	}
 	if err := s.enter(w); err != nil {

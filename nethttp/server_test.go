@@ -264,6 +264,60 @@ func TestServerLimits(t *testing.T) {
 	}, 5*time.Second, time.Millisecond)
 }
 
+// The limits of heads hold before anything is done for them.
+func TestServerHeadLimits(t *testing.T) {
+	s := &nethttp.Server{
+		Handler:         http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}),
+		MaxHeaderBytes:  2000,
+		MaxHeaderFields: 20,
+	}
+	url, _ := startServer(t, s)
+	addr := strings.TrimPrefix(url, "http://")
+	for _, q := range []struct {
+		fields string
+		status int
+	}{
+		{strings.Repeat("A: b\r\n", 19), 200},
+		{strings.Repeat("A: b\r\n", 20), 431},
+		{strings.Repeat("A: b\r\n", 2000), 431},
+		{"A: " + strings.Repeat("b", 1990) + "\r\n", 200},
+		{"A: " + strings.Repeat("b", 2010) + "\r\n", 431},
+		{"A: " + strings.Repeat("b", 60000) + "\r\n", 431},
+		{strings.Repeat("A: "+strings.Repeat("b", 10000)+"\r\n", 15), 431},
+	} {
+		if !has("p17") && strings.HasPrefix(q.fields, "A: b\r") || !has("p6") && len(q.fields) > 8000 {
+			continue // nng joins them, or refuses without a word
+		}
+		c := dial(t, addr)
+		c.send("GET / HTTP/1.1\r\nHost: x\r\n" + q.fields + "\r\n")
+		res, _ := c.answer("GET")
+		assert.Equal(t, q.status, res.StatusCode, "%d bytes: %.20q", len(q.fields), q.fields)
+		assert.Equal(t, q.status != 200, res.Close)
+	}
+	if has("p7") { // a line without end
+		c := dial(t, addr)
+		c.send("GET / HTTP/1.1\r\nHost: x\r\nA: " + strings.Repeat("b", 2000+4096))
+		res, _ := c.answer("GET")
+		assert.Equal(t, 431, res.StatusCode)
+	}
+	// On a server that somebody else has started they hold, too.
+	holdMu.Lock()
+	srv, err := nng.HoldServer("http://127.0.0.1:0")
+	require.NoError(t, err)
+	defer srv.Close()
+	require.NoError(t, srv.Start())
+	holdMu.Unlock()
+	other := &nethttp.Server{Handler: s.Handler, MaxHeaderBytes: 2000}
+	require.NoError(t, other.Start(srv))
+	a, err := srv.Addr()
+	require.NoError(t, err)
+	c := dial(t, a.String())
+	c.send("GET / HTTP/1.1\r\nHost: x\r\nA: " + strings.Repeat("b", 2010) + "\r\n\r\n")
+	res, _ := c.answer("GET")
+	assert.Equal(t, 431, res.StatusCode)
+	require.NoError(t, other.Close())
+}
+
 func TestServerTimeouts(t *testing.T) {
 	readErr := make(chan error, 1)
 	s := &nethttp.Server{

@@ -1274,6 +1274,20 @@ nngo_server_tcp(nng_http_server *server, int probe, int backlog)
 	(void) nni_http_server_set(server, "tcp-backlog", &backlog, sizeof(backlog), 0);
 }
 
+// Patch 0046. Bound weakly it is NULL in other libraries.
+extern void nni_http_server_set_head_limits(nng_http_server *, size_t, size_t)
+    __attribute__((weak));
+
+int
+nngo_server_set_head_limits(nng_http_server *server, size_t bytes, size_t fields)
+{
+	if (nni_http_server_set_head_limits == NULL) {
+		return (NNG_ENOTSUP);
+	}
+	nni_http_server_set_head_limits(server, bytes, fields);
+	return (0);
+}
+
 // nngo_server_free frees what replies have left. No call may be running.
 void
 nngo_server_free(nngo_server *srv)

@@ -170,6 +170,16 @@ func (s *cServer) setTLS(url string, t *cTLSConfig) error {
 	return nil
 }
 
+// setBefore sets something in C before somebody has started the server.
+func (s *cServer) setBefore(op, url string, set func() C.int) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.starts > 0 || s.isDraining() {
+		return refuse(op, url, ErrBusy, "set it before Start")
+	}
+	return check(op, url, int(set()))
+}
+
 // getTLS returns a hold on the TLS configuration.
 func (s *cServer) getTLS(url string) (*cTLSConfig, error) {
 	s.mu.Lock()
