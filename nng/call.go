@@ -90,7 +90,7 @@ func (c *call) run() {
 
 // check looks at the head of the request where libnng has not done so (defects P3 to P5).
 func (c *call) check() *grammar.Problem {
-	if c.handler.ownChecks || checksHeads() {
+	if c.handler.ownChecks || c.server.lenient.Load() || checksHeads() {
 		return nil
 	}
 	head, err := c.req.Head()

@@ -15,7 +15,8 @@ import "C"
 // NewHandler makes a handler for GET and HEAD requests to a path, unescaped and
 // starting with "/" (nng_http_handler_alloc). C keeps an integer that stands for fn with it
 // (nng_http_handler_set_data, nng_http_handler_get_data). The body
-// of a request is collected up to 1 MiB before fn is called; see CollectBody.
+// of a request is collected up to 1 MiB before fn is called; see CollectBody. fn gets no request
+// that RFC 9112 forbids; see Server.SetLenient.
 //
 // Errors: ErrInvalid, ErrNotSupported (a library without HTTP), ErrNoMemory.
 func NewHandler(path string, fn HandlerFunc) (*Handler, error) {

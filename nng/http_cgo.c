@@ -1274,8 +1274,10 @@ nngo_server_tcp(nng_http_server *server, int probe, int backlog)
 	(void) nni_http_server_set(server, "tcp-backlog", &backlog, sizeof(backlog), 0);
 }
 
-// Patch 0046. Bound weakly it is NULL in other libraries.
+// Patches 0046 and 0047. Bound weakly they are NULL in other libraries.
 extern void nni_http_server_set_head_limits(nng_http_server *, size_t, size_t)
+    __attribute__((weak));
+extern void nni_http_server_set_lenient(nng_http_server *, bool)
     __attribute__((weak));
 
 int
@@ -1285,6 +1287,16 @@ nngo_server_set_head_limits(nng_http_server *server, size_t bytes, size_t fields
 		return (NNG_ENOTSUP);
 	}
 	nni_http_server_set_head_limits(server, bytes, fields);
+	return (0);
+}
+
+int
+nngo_server_set_lenient(nng_http_server *server, bool lenient)
+{
+	if (nni_http_server_set_lenient == NULL) {
+		return (NNG_ENOTSUP);
+	}
+	nni_http_server_set_lenient(server, lenient);
 	return (0);
 }
 

@@ -197,8 +197,10 @@ void nngo_server_limits(nng_http_server *, int32_t head, int32_t idle, int32_t h
     int32_t write, int conns);
 void nngo_server_stats(nng_http_server *, uint64_t[NNGO_STATS]);
 
-// nngo_server_set_head_limits answers NNG_ENOTSUP where the library has no such thing (patch 0046).
+// nngo_server_set_head_limits and nngo_server_set_lenient answer NNG_ENOTSUP where the library
+// has no such thing (patches 0046 and 0047).
 int nngo_server_set_head_limits(nng_http_server *, size_t bytes, size_t fields);
+int nngo_server_set_lenient(nng_http_server *, bool);
 
 int  nngo_server_alloc(nngo_server **, nng_http_server *, uintptr_t);
 void nngo_server_free(nngo_server *);

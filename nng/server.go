@@ -317,6 +317,37 @@ func (s *Server) SetMaxHeader(bytes, fields int) error {
 	})
 }
 
+// SetLenient makes the server as lenient as nng as it is published, before Start; for comparisons
+// with it, and for nothing else: it lets clients smuggle requests (RFC 9112, section 11.2). All
+// who hold the address share it. By default a request is answered with 400, the connection
+// closed, and no handler called, unless
+//
+//   - the names of its fields are tokens, with no blank before the colon, and no line begins with
+//     a blank;
+//   - it has one Host, which may be missing in HTTP/1.0, and looks like one;
+//   - it has a Content-Length that is a number, once, or a Transfer-Encoding whose last coding is
+//     chunked, or neither (an unknown coding gets 501);
+//   - its method is a token, its version has the form HTTP/1.1, and nothing has a DEL in it.
+//
+// Package nethttp's handlers refuse all that in any case.
+//
+// Errors: ErrBusy (started), ErrClosed.
+func (s *Server) SetLenient(lenient bool) error {
+	const op = "server set lenient"
+	if err := s.open(op); err != nil {
+		return err
+	}
+	defer s.mu.Unlock()
+	return s.shared.setBefore(op, s.url, func() C.int {
+		rv := C.nngo_server_set_lenient(s.shared.c, C.bool(lenient))
+		if rv == C.NNG_ENOTSUP {
+			rv = 0 // it is lenient in any case; the checks of call.check go
+		}
+		s.shared.lenient.Store(lenient)
+		return rv
+	})
+}
+
 // TLS returns the server's own TLS configuration (nng_http_server_get_tls), which the
 // caller closes. It may be changed until Start, and answers ErrBusy from then on. Given
 // to other servers it is shared.

@@ -24,6 +24,8 @@ type cServer struct {
 	handle uintptr        // under which C tells that the count has come to 0
 	secure bool
 
+	lenient atomic.Bool // see Server.SetLenient
+
 	ctx    context.Context // the parent of all handlers' contexts
 	cancel context.CancelFunc
 	idle   chan struct{} // gets a token when draining and nothing is in hand

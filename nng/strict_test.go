@@ -231,3 +231,42 @@ func TestRedirectWithABody(t *testing.T) {
 		assert.Contains(t, string(got), "</html>")
 	}
 }
+
+// A server that is asked to is as lenient as nng, and no other one is.
+func TestLenient(t *testing.T) {
+	var called atomic.Int64
+	fn := func(ctx context.Context, c *nng.Conn, req *nng.Request) (*nng.Response, error) {
+		called.Add(1)
+		return text(req.Method()+" handled "+req.Header("Host"))(ctx, c, req)
+	}
+	holdMu.Lock()
+	srv, err := nng.HoldServer("http://127.0.0.1:0")
+	require.NoError(t, err)
+	defer srv.Close()
+	require.NoError(t, srv.SetLenient(true))
+	require.NoError(t, srv.AddHandler(everything(t, fn)))
+	require.NoError(t, srv.Start())
+	holdMu.Unlock()
+	require.ErrorIs(t, srv.SetLenient(false), nng.ErrBusy)
+	strict := newServer(t, everything(t, fn))
+	for _, fields := range []string{
+		"Content-Length : 35", " Content-Length: 35", ": 35", "Transfer Encoding: chunked", "\x7fX: y",
+		"Content-Length: 35\r\nTransfer-Encoding: chunked", "Content-Length: +35", "Content-Length: 5\r\nContent-Length: 6",
+		"Transfer-Encoding: chunked, gzip", "Host: y", "Host: a b",
+	} {
+		request := "POST / HTTP/1.1\r\n" + withHost(fields) + "Connection: close\r\n\r\n"
+		got := deliver(t, address(t, srv), request)
+		assert.Equal(t, []string{"200"}, statuses(got), "%q: %q", request, got)
+		assert.Contains(t, got, "POST handled", "%q", request)
+		if patched() { // without, the reply may be lost
+			assert.Equal(t, []string{"400"}, statuses(deliver(t, address(t, strict), request)), "%q", request)
+		}
+	}
+	got := deliver(t, address(t, srv), "GE(T / HTTP/1.x\r\nHost: x\r\n\r\n")
+	assert.Equal(t, []string{"200"}, statuses(got), "%q", got)
+	if patched() {
+		// What it refuses it does not go on behind.
+		got = deliver(t, address(t, srv), "GET * HTTP/1.1\r\nHost: x\r\nContent-Length : 35\r\n\r\n"+smuggled)
+		refusedOnce(t, "404", got, "lenient")
+	}
+}
