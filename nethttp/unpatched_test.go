@@ -23,7 +23,7 @@ var skips = []unpatched.Skip{
 
 var lib = func() unpatched.Library {
 	l := nng.LinkInfo()
-	return unpatched.Library{Name: l.String(), Version: l.Version, Patches: l.Patches, Shared: l.Mode == "system"}
+	return unpatched.Library{Name: l.String(), Version: l.Version, Patches: l.Patches, Shared: l.Mode == "system", Trusted: l.Mode == "custom"}
 }()
 
 // left are those that the library under test cannot pass.
