@@ -38,7 +38,8 @@ func intruders(w http.ResponseWriter, r *http.Request, take func(net.Conn)) []fu
 		func() { _ = r.Body.Close() },
 		func() { r.Context().Done(); _ = r.Context().Err() },
 		func() { r.Context().Value(http.LocalAddrContextKey) },
-		func() { w.(http.CloseNotifier).CloseNotify() }, //nolint:staticcheck // gin uses it
+		//lint:ignore SA1019 gin uses it
+		func() { w.(http.CloseNotifier).CloseNotify() },
 		func() {
 			if c, buf, err := rc.Hijack(); err == nil {
 				_, _ = buf.WriteString("taken")

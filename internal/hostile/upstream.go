@@ -562,10 +562,10 @@ func (u *Upstream) Good(ctx context.Context) error {
 	url, done := u.Stage("http", []byte("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"), Player{})
 	defer done()
 	if a := u.transact(ctx, url, false); a.Err != nil || a.Status != 200 || string(a.Body) != "hello" {
-		return fmt.Errorf("Transact with a good server: %v", a)
+		return fmt.Errorf("a good server, by Transact: %v", a)
 	}
 	if a := u.transport(ctx, url); a.Err != nil || a.Status != 200 || string(a.Body) != "hello" {
-		return fmt.Errorf("Transport with a good server: %v", a)
+		return fmt.Errorf("a good server, by Transport: %v", a)
 	}
 	return nil
 }
