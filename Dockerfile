@@ -7,6 +7,7 @@ WORKDIR /src
 # while only Go code changes.
 COPY third_party third_party
 COPY scripts scripts
+COPY internal/nngloop internal/nngloop
 COPY CMakeLists.txt Makefile ./
 RUN make lib
 COPY go.mod go.sum* ./
