@@ -78,6 +78,13 @@ var (
 	word      = regexp.MustCompile(`\w+`)
 )
 
+// bounded names the functions of nng that the shim calls in their form with a bound, which
+// patch CL8 adds beside them.
+var bounded = map[string]string{
+	"nni_http_transact_conn_max": "nng_http_conn_transact",
+	"nni_http_transact_max":      "nng_http_client_transact",
+}
+
 // callSites finds the places in package nng that call a C function, by its name.
 func callSites(dir string) (map[string][]position, error) {
 	shim, err := os.ReadFile(filepath.Join(dir, "http_cgo.c"))
@@ -96,6 +103,9 @@ func callSites(dir string) (map[string][]position, error) {
 		}
 		seen[name] = true
 		for _, w := range word.FindAllString(bodies[name], -1) {
+			if public, ok := bounded[w]; ok {
+				reach(public, seen)
+			}
 			if strings.HasPrefix(w, "nng_") || bodies[w] != "" {
 				reach(w, seen)
 			}
