@@ -45,10 +45,9 @@ type Server struct {
 
 	// MaxHeaderBytes bounds the sum of all names and values in the head of a request, and
 	// MaxHeaderFields the lines with fields; others get 431. 0 means http.DefaultMaxHeaderBytes,
-	// and 1000. They become the limits of an nng server that Start starts (see
-	// nng.Server.SetMaxHeader; as in net/http, 4096 bytes are for the request line and for what is
-	// between the fields), so nothing is done for a head that is beyond them. A single line has
-	// 64 KiB at the most.
+	// and 1000. They become limits of the nng servers (see nng.Limits; as in net/http, 4096 bytes
+	// are for the request line and for what is between the fields), so nothing is done for a head
+	// that is beyond them. A single line has 64 KiB at the most.
 	MaxHeaderBytes  int
 	MaxHeaderFields int
 
@@ -198,9 +197,6 @@ func (s *Server) Start(srv *nng.Server) (err error) {
 				return err
 			}
 		}
-		if err := s.limitHeads(srv); err != nil {
-			return err
-		}
 		if err := srv.Start(); err != nil {
 			return err
 		}
@@ -225,10 +221,21 @@ func (s *Server) limit(srv *nng.Server) error {
 	l.TLSHandshakeTimeout = cmp.Or(s.TLSHandshakeTimeout, l.TLSHandshakeTimeout)
 	l.WriteStallTimeout = cmp.Or(s.WriteStallTimeout, l.WriteStallTimeout)
 	l.MaxConns = cmp.Or(s.MaxConns, l.MaxConns)
+	others := l != before
+	if s.MaxHeaderBytes > 0 {
+		l.MaxHeaderBytes = s.MaxHeaderBytes + headSlop
+	}
+	if s.MaxHeaderFields > 0 {
+		l.MaxHeaderFields = s.MaxHeaderFields
+	}
 	if l == before {
 		return nil
 	}
-	return srv.SetLimits(l)
+	err := srv.SetLimits(l)
+	if errors.Is(err, nng.ErrNotSupported) && !others {
+		return nil // admit bounds the heads
+	}
+	return err
 }
 
 // Stats adds up what the nng servers have counted that we serve on: connections that a
@@ -256,23 +263,6 @@ func (s *Server) Stats() (nng.ServerStats, error) {
 
 // headSlop is what a head may have beside names and values.
 const headSlop = 4096
-
-// limitHeads gives our limits to an nng server that can have some, and that nobody else has
-// started; admit looks at them, too.
-func (s *Server) limitHeads(srv *nng.Server) error {
-	size, fields := max(s.MaxHeaderBytes, 0), max(s.MaxHeaderFields, 0)
-	if size == 0 && fields == 0 {
-		return nil
-	}
-	if size > 0 {
-		size += headSlop
-	}
-	err := srv.SetMaxHeader(size, fields)
-	if errors.Is(err, nng.ErrNotSupported) || errors.Is(err, nng.ErrBusy) {
-		return nil
-	}
-	return err
-}
 
 // RegisterOnShutdown registers a function that Shutdown calls, in a goroutine of its own: to
 // end hijacked connections, which Shutdown leaves alone.

@@ -162,7 +162,6 @@ func serverSuite(t *testing.T) closedSuite[*nng.Server] {
 			"SetErrorPage": func(s *nng.Server) error { return s.SetErrorPage(404, "gone") },
 			"SetLimits":    func(s *nng.Server) error { return s.SetLimits(nng.Limits{}) },
 			"SetLenient":   func(s *nng.Server) error { return s.SetLenient(true) },
-			"SetMaxHeader": func(s *nng.Server) error { return s.SetMaxHeader(0, 0) },
 			"SetTLS":       func(s *nng.Server) error { return s.SetTLS(cfg) },
 			"Stats":        func(s *nng.Server) error { _, err := s.Stats(); return err },
 			"Start":        func(s *nng.Server) error { return s.Start() },

@@ -15,23 +15,20 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestSetMaxHeader(t *testing.T) {
+func TestMaxHeader(t *testing.T) {
 	hold := func(bytes, fields int) *nng.Server {
 		holdMu.Lock()
 		defer holdMu.Unlock()
 		srv, err := nng.HoldServer("http://127.0.0.1:0")
 		require.NoError(t, err)
 		t.Cleanup(func() { srv.Close() })
-		require.ErrorIs(t, srv.SetMaxHeader(-1, 0), nng.ErrInvalid)
-		require.ErrorIs(t, srv.SetMaxHeader(0, -1), nng.ErrInvalid)
-		err = srv.SetMaxHeader(bytes, fields)
+		err = srv.SetLimits(nng.Limits{MaxHeaderBytes: bytes, MaxHeaderFields: fields})
 		if errors.Is(err, nng.ErrNotSupported) && !patched() {
 			t.Skip("an untouched libnng has no such limits")
 		}
 		require.NoError(t, err)
 		require.NoError(t, srv.AddHandler(everything(t, text("handled"))))
 		require.NoError(t, srv.Start())
-		require.ErrorIs(t, srv.SetMaxHeader(0, 0), nng.ErrBusy)
 		return srv
 	}
 	srv, usual := hold(4000, 10), hold(0, 0)
@@ -63,7 +60,11 @@ func TestSetMaxHeader(t *testing.T) {
 	assert.Equal(t, 431, res.StatusCode)
 	assert.True(t, res.Close)
 	// The limit may be above the usual one, too.
-	srv = hold(2<<20, 5000)
-	got := deliver(t, address(t, srv), "GET / HTTP/1.1\r\n"+strings.Repeat("A: "+strings.Repeat("b", 400)+"\r\n", 4900)+hostClose)
-	assert.Equal(t, []string{"200"}, statuses(got))
+	large := "GET / HTTP/1.1\r\n" + strings.Repeat("A: "+strings.Repeat("b", 400)+"\r\n", 4900) + hostClose
+	for _, srv := range []*nng.Server{hold(2<<20, 5000), hold(-1, -1)} {
+		assert.Equal(t, []string{"200"}, statuses(deliver(t, address(t, srv), large)))
+	}
+	// It may change while the server runs, for connections that come.
+	require.NoError(t, usual.SetLimits(nng.Limits{MaxHeaderFields: -1, MaxHeaderBytes: -1}))
+	assert.Equal(t, []string{"200"}, statuses(deliver(t, address(t, usual), large)))
 }

@@ -1208,23 +1208,27 @@ server_unlock(nngo_server *srv)
 	(void) pthread_mutex_unlock(&srv->mtx);
 }
 
-// Patch S16. Bound weakly they are NULL in other libraries.
+// Patches S16 and P7. Bound weakly they are NULL in other libraries.
 extern void nni_http_server_set_limits(nng_http_server *, nng_duration, nng_duration,
     nng_duration, nng_duration, int) __attribute__((weak));
 extern int nni_http_server_stats(nng_http_server *, uint64_t *, int) __attribute__((weak));
+extern void nni_http_server_set_head_limits(nng_http_server *, size_t, size_t)
+    __attribute__((weak));
 
 bool
 nngo_have_limits(void)
 {
-	return ((nni_http_server_set_limits != NULL) && (nni_http_server_stats != NULL));
+	return ((nni_http_server_set_limits != NULL) && (nni_http_server_stats != NULL) &&
+	    (nni_http_server_set_head_limits != NULL));
 }
 
 void
-nngo_server_limits(nng_http_server *server, int32_t head, int32_t idle, int32_t handshake,
-    int32_t write, int conns)
+nngo_server_limits(nng_http_server *server, nngo_limits l)
 {
 	if (nngo_have_limits()) {
-		nni_http_server_set_limits(server, head, idle, handshake, write, conns);
+		nni_http_server_set_limits(
+		    server, l.header, l.idle, l.handshake, l.write, l.conns);
+		nni_http_server_set_head_limits(server, l.head_bytes, l.head_fields);
 	}
 }
 
@@ -1274,21 +1278,9 @@ nngo_server_tcp(nng_http_server *server, int probe, int backlog)
 	(void) nni_http_server_set(server, "tcp-backlog", &backlog, sizeof(backlog), 0);
 }
 
-// Patches 0046 and 0047. Bound weakly they are NULL in other libraries.
-extern void nni_http_server_set_head_limits(nng_http_server *, size_t, size_t)
-    __attribute__((weak));
+// Patch 0047. Bound weakly it is NULL in other libraries.
 extern void nni_http_server_set_lenient(nng_http_server *, bool)
     __attribute__((weak));
-
-int
-nngo_server_set_head_limits(nng_http_server *server, size_t bytes, size_t fields)
-{
-	if (nni_http_server_set_head_limits == NULL) {
-		return (NNG_ENOTSUP);
-	}
-	nni_http_server_set_head_limits(server, bytes, fields);
-	return (0);
-}
 
 int
 nngo_server_set_lenient(nng_http_server *server, bool lenient)

@@ -188,18 +188,20 @@ typedef struct {
 	nngo_reply      *spare;
 } nngo_server;
 
-// Limits of a server, in milliseconds, and connections; 0 is none. A library without our
-// patches has no limits and no counts, which nngo_have_limits tells; then the others do nothing.
-// The counts are in the order of ServerStats.
+// Limits of a server: milliseconds and numbers, 0 is none; for heads, 0 is the default. A library
+// without our patches has no limits and no counts, which nngo_have_limits tells; then the others
+// do nothing. The counts are in the order of ServerStats.
+typedef struct {
+	int32_t header, idle, handshake, write;
+	int     conns;
+	size_t  head_bytes, head_fields;
+} nngo_limits;
 #define NNGO_STATS 11
 bool nngo_have_limits(void);
-void nngo_server_limits(nng_http_server *, int32_t head, int32_t idle, int32_t handshake,
-    int32_t write, int conns);
+void nngo_server_limits(nng_http_server *, nngo_limits);
 void nngo_server_stats(nng_http_server *, uint64_t[NNGO_STATS]);
 
-// nngo_server_set_head_limits and nngo_server_set_lenient answer NNG_ENOTSUP where the library
-// has no such thing (patches 0046 and 0047).
-int nngo_server_set_head_limits(nng_http_server *, size_t bytes, size_t fields);
+// nngo_server_set_lenient answers NNG_ENOTSUP where the library has no such thing (patch 0047).
 int nngo_server_set_lenient(nng_http_server *, bool);
 
 int  nngo_server_alloc(nngo_server **, nng_http_server *, uintptr_t);

@@ -18,9 +18,11 @@ const (
 	DefaultIdleTimeout         = 3 * time.Minute
 	DefaultTLSHandshakeTimeout = 10 * time.Second
 	DefaultWriteStallTimeout   = 30 * time.Second
+	DefaultMaxHeaderBytes      = 1 << 20
+	DefaultMaxHeaderFields     = 1000
 )
 
-// Limits bound what peers can hold of a Server by being slow, silent or many. Each that is
+// Limits bound what peers can hold of a Server by being slow, silent, many or large. Each that is
 // 0 has its default, so the zero value is safe on an open network; one below 0 is no limit.
 //
 // A connection whose time is over is closed without an answer, as by net/http, at most a
@@ -57,6 +59,22 @@ type Limits struct {
 	// wait in the backlog, because whoever waits there learns nothing, while those that
 	// have the connections may keep them for as long as the limits allow.
 	MaxConns int
+
+	// MaxHeaderBytes bounds the head of a request, from the request line to the empty line,
+	// and MaxHeaderFields its lines with fields. A larger head is answered with 431 ("Request
+	// Header Fields Too Large"), or 414 where the request line alone is too long, and the
+	// connection closed; nng reads no further and keeps nothing of it. A single line has
+	// 64 KiB at the most, whatever is set. Connections that are open keep what they have.
+	MaxHeaderBytes  int
+	MaxHeaderFields int
+}
+
+// limitSize is a limit of heads as C wants it: 0 for the default.
+func limitSize(n int) C.size_t {
+	if n < 0 {
+		return math.MaxInt
+	}
+	return C.size_t(n)
 }
 
 // limitMS is a limit as C wants it: in milliseconds, 0 for none.
@@ -82,6 +100,8 @@ func (l Limits) wanted() string {
 		{"TLSHandshakeTimeout", l.TLSHandshakeTimeout > 0},
 		{"WriteStallTimeout", l.WriteStallTimeout > 0},
 		{"MaxConns", l.MaxConns > 0},
+		{"MaxHeaderBytes", l.MaxHeaderBytes > 0},
+		{"MaxHeaderFields", l.MaxHeaderFields > 0},
 	} {
 		if x.set {
 			names = append(names, x.name)
@@ -90,8 +110,8 @@ func (l Limits) wanted() string {
 	return strings.Join(names, ", ")
 }
 
-// SetLimits sets the limits of the server, at any time; they hold from then on, also for
-// connections that are open. All who hold the address share them. A Server that nobody has
+// SetLimits sets the limits of the server, at any time; they hold from then on, but for
+// MaxHeader also for connections that are open. All who hold the address share them. A Server that nobody has
 // set them for has the defaults.
 //
 // A library without our patches has no limits: it waits forever, and the defaults cannot
@@ -127,12 +147,15 @@ func (s *cServer) setLimits(url string, l Limits) error {
 // applyLimits tells C.
 func (s *cServer) applyLimits() {
 	l := s.limits
-	C.nngo_server_limits(s.c,
-		limitMS(l.ReadHeaderTimeout, DefaultReadHeaderTimeout),
-		limitMS(l.IdleTimeout, DefaultIdleTimeout),
-		limitMS(l.TLSHandshakeTimeout, DefaultTLSHandshakeTimeout),
-		limitMS(l.WriteStallTimeout, DefaultWriteStallTimeout),
-		C.int(min(max(l.MaxConns, 0), math.MaxInt32)))
+	C.nngo_server_limits(s.c, C.nngo_limits{
+		header:      limitMS(l.ReadHeaderTimeout, DefaultReadHeaderTimeout),
+		idle:        limitMS(l.IdleTimeout, DefaultIdleTimeout),
+		handshake:   limitMS(l.TLSHandshakeTimeout, DefaultTLSHandshakeTimeout),
+		write:       limitMS(l.WriteStallTimeout, DefaultWriteStallTimeout),
+		conns:       C.int(min(max(l.MaxConns, 0), math.MaxInt32)),
+		head_bytes:  limitSize(l.MaxHeaderBytes),
+		head_fields: limitSize(l.MaxHeaderFields),
+	})
 }
 
 // haveLimits asks the library whether it has limits (patch S16).

@@ -295,28 +295,6 @@ func (s *Server) SetTLS(cfg *TLSConfig) error {
 	})
 }
 
-// SetMaxHeader bounds the heads of requests, before Start: their bytes, from the request line to
-// the empty line, and the lines with fields. 0 means the default, 1 MiB and 1000. A larger head is
-// answered with 431 ("Request Header Fields Too Large"), or 414 where the request line alone is
-// too long, and the connection closed; nng reads no further and keeps nothing of it. A single
-// line has 64 KiB at the most, whatever is set. All who hold the address share the limits.
-//
-// Errors: ErrInvalid (less than 0), ErrNotSupported (a library without patch 0046), ErrBusy
-// (started), ErrClosed.
-func (s *Server) SetMaxHeader(bytes, fields int) error {
-	const op = "server set max header"
-	if bytes < 0 || fields < 0 {
-		return refuse(op, strconv.Itoa(min(bytes, fields)), ErrInvalid, "the limits are numbers, or 0 for the default")
-	}
-	if err := s.open(op); err != nil {
-		return err
-	}
-	defer s.mu.Unlock()
-	return s.shared.setBefore(op, s.url, func() C.int {
-		return C.nngo_server_set_head_limits(s.shared.c, C.size_t(bytes), C.size_t(fields))
-	})
-}
-
 // SetLenient makes the server as lenient as nng as it is published, before Start; for comparisons
 // with it, and for nothing else: it lets clients smuggle requests (RFC 9112, section 11.2). All
 // who hold the address share it. By default a request is answered with 400, the connection
