@@ -93,6 +93,13 @@ race: setup-test lib lib-nohttp lib-notls ## the packages' and the command's tes
 asan: setup-test lib-asan lib-nohttp lib-notls ## the packages' tests under AddressSanitizer, C and Go
 	RAPID_CHECKS=60 scripts/with-lib nng-asan $(GO) test -asan -count=1 -timeout 15m ./nng/... ./nethttp/...
 
+asan-assert: setup-test lib-asan-assert lib-nohttp lib-notls ## the same with nng's assertions on
+	RAPID_CHECKS=60 scripts/with-lib nng-asan-assert $(GO) test -asan -tags nng_custom -count=1 -timeout 15m ./nng/... ./nethttp/...
+
+tsan: setup-test lib-tsan ## the packages' tests with ThreadSanitizer in C
+	TSAN_OPTIONS="suppressions=$(CURDIR)/internal/patchtests/tsan.supp" RAPID_CHECKS=60 \
+		scripts/with-lib nng-tsan $(GO) test -tags nng_custom -count=1 -timeout 20m ./nng/... ./nethttp/...
+
 nettest: setup lib ## nettest's suite twenty times under the race detector
 	scripts/with-lib nng $(GO) test -race -count=20 -run '^TestConn$$' -timeout 30m ./nng
 

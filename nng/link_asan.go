@@ -2,10 +2,10 @@
 
 package nng
 
-// go test -asan sets this tag: the library with AddressSanitizer inside ("make lib-asan").
+// go test -asan sets this tag: the library with AddressSanitizer and UBSan inside ("make lib-asan").
 
-// #cgo CFLAGS: -I${SRCDIR}/../build/nng-asan/include
-// #cgo LDFLAGS: ${SRCDIR}/../build/nng-asan/lib/libnng.a -lmbedtls -lmbedx509 -lmbedcrypto -lpthread
+// #cgo CFLAGS: -I${SRCDIR}/../build/nng-asan/include -fsanitize=undefined -fno-sanitize=nonnull-attribute -fno-sanitize-recover=undefined
+// #cgo LDFLAGS: ${SRCDIR}/../build/nng-asan/lib/libnng.a -lmbedtls -lmbedx509 -lmbedcrypto -lpthread -lubsan
 import "C"
 
 const linkMode = "asan"
