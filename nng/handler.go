@@ -186,7 +186,9 @@ func (h *Handler) SetHost(host string) error {
 // with 400; -1 means no limit. A body in chunks cannot be collected: C does not know
 // them, and the client gets 501. Both answers close the connection. Without want the
 // handler reads the body with Conn.Read, and must read all of it or make the response
-// say "Connection: close"; what it leaves C takes for the next request (defect P2).
+// say "Connection: close"; what it leaves C takes for the next request (defect P2). After
+// such a response the server reads on for up to half a second, so that a client which is
+// still sending gets to see it.
 func (h *Handler) CollectBody(want bool, max int) error {
 	if max < -1 {
 		return refuse("handler collect body", strconv.Itoa(max), ErrInvalid, "the size is a number of bytes, or -1 for no limit")

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -405,6 +406,71 @@ func TestAnswerBeforeALargeBody(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, srv.Close())
 	})
+}
+
+// The same, when the answer is that of a handler which has not read the body, or not all of it.
+func TestAnswerBeforeTheBodyIsRead(t *testing.T) {
+	refuse := func(_ context.Context, c *nng.Conn, _ *nng.Request) (*nng.Response, error) {
+		res, err := nng.NewResponse()
+		if err != nil {
+			return nil, err
+		}
+		return res, errors.Join(res.SetStatus(413), res.CopyData([]byte("</html>")), res.SetHeader("Connection", "close"))
+	}
+	body := strings.Repeat("0123456789abcdef", 1<<14)
+	for name, fn := range map[string]nng.HandlerFunc{
+		"413": refuse,
+		"413 after a part": func(ctx context.Context, c *nng.Conn, req *nng.Request) (*nng.Response, error) {
+			if _, err := c.Read(make([]byte, 10)); err != nil {
+				return nil, err
+			}
+			return refuse(ctx, c, req)
+		},
+		"500": func(context.Context, *nng.Conn, *nng.Request) (*nng.Response, error) {
+			return nil, errors.New("as it should")
+		},
+	} {
+		srv := newServer(t, everything(t, fn))
+		for framing, head := range map[string]string{
+			"length": "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n",
+			"chunks": "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nfffff\r\n",
+		} {
+			t.Run(name+" "+framing, func(t *testing.T) {
+				var got []byte
+				var err error
+				for range 5 { // the machine may be busy
+					got, err = upload(address(t, srv), head, body)
+					if err == nil {
+						break
+					}
+				}
+				require.NoError(t, err, "reset?")
+				assert.Equal(t, []string{name[:3]}, statuses(string(got)))
+				assert.Contains(t, string(got), "</html>")
+			})
+		}
+	}
+}
+
+// upload sends a part of a request, a little more when the answer is long there, and then reads.
+func upload(addr, head, body string) (answer []byte, err error) {
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	if err := c.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		return nil, err
+	}
+	for _, part := range []string{head, body, "more"} {
+		if part == "more" {
+			time.Sleep(100 * time.Millisecond)
+		}
+		if _, err := io.WriteString(c, part); err != nil {
+			return nil, err
+		}
+	}
+	return io.ReadAll(c)
 }
 
 func TestTargetsWithoutPath(t *testing.T) {

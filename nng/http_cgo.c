@@ -1183,10 +1183,17 @@ struct nngo_reply {
 	size_t        cap;
 	bool          close;
 	bool          pending; // tx is at it; atomic
+	bool          unread;  // the client may be sending a body that nobody has read
+	nng_time      linger;  // tx reads until then, when the response is out
 };
 
 // REPLY_KEEP is the largest buffer that a spare reply keeps.
 #define REPLY_KEEP 8192
+
+// How long, in milliseconds, a connection is read on after a response that ends it, and how
+// much at a time.
+#define LINGER_TIME 500
+#define LINGER_SIZE 4096
 
 static void
 reply_free_buf(nngo_reply *r)
@@ -1375,7 +1382,50 @@ reply_drop(nngo_server *srv, nngo_reply *r)
 	server_unlock(srv);
 }
 
-// reply_done is called when a response is out or failed.
+static bool
+reply_reserve(nngo_reply *r, size_t need)
+{
+	if (r->cap < need) {
+		reply_free_buf(r);
+		if ((r->buf = malloc(need)) != NULL) {
+			r->cap = need;
+		}
+	}
+	return (r->cap >= need);
+}
+
+// reply_linger reads what the client still sends, for a short while, and says whether it does.
+// The system resets a connection that is closed with unread bytes, and the client may lose the
+// response by that, or never look for it because it cannot send the rest. (Without our patches a
+// read that times out may outlive the connection, defect S23.)
+static bool
+reply_linger(nngo_reply *r)
+{
+	nng_http_conn *conn = nng_aio_get_input(r->call, 2);
+	nng_time       now  = nng_clock();
+	nng_iov        iov;
+
+	if (r->linger == 0) {
+		r->linger = now + LINGER_TIME;
+		if (!reply_reserve(r, LINGER_SIZE)) {
+			return (false);
+		}
+	}
+	if ((now >= r->linger) || !nngo_have_limits() ||
+	    __atomic_load_n(&r->srv->aborted, __ATOMIC_SEQ_CST)) {
+		return (false);
+	}
+	iov = (nng_iov){ .iov_buf = r->buf, .iov_len = LINGER_SIZE };
+	(void) nng_aio_set_iov(r->tx, 1, &iov);
+	nng_aio_set_timeout(r->tx, (nng_duration) (r->linger - now));
+	begin_once(&r->pending);
+	nngo_gather();
+	nng_http_conn_read(conn, r->tx);
+	nngo_run();
+	return (true);
+}
+
+// reply_done is called when a response is out or failed, and when the read after it has ended.
 static void
 reply_done(void *arg)
 {
@@ -1388,7 +1438,14 @@ reply_done(void *arg)
 		return;
 	}
 	if ((rv == 0) && r->close) {
+		if (r->unread && reply_linger(r)) {
+			return;
+		}
 		rv = NNG_ECLOSED;
+	}
+	if (r->linger != 0) {
+		r->linger = 0;
+		nng_aio_set_timeout(r->tx, NNG_DURATION_DEFAULT);
 	}
 	nng_http_res_free(r->res);
 	reply_drop(srv, r);
@@ -1482,6 +1539,18 @@ must_close(nngo_server *srv, nng_http_req *req)
 	         NNGO_DRAINING) != 0));
 }
 
+// has_more says whether the client may be sending a body that nng does not collect.
+static bool
+has_more(nng_aio *call)
+{
+	nng_http_req *req  = nng_aio_get_input(call, 0);
+	uintptr_t     data = (uintptr_t) nng_http_handler_get_data(nng_aio_get_input(call, 1));
+	const char   *size = nng_http_req_get_header(req, "Content-Length");
+
+	return ((nng_http_req_get_header(req, "Transfer-Encoding") != NULL) ||
+	    ((size != NULL) && (strcmp(size, "0") != 0) && ((data & NNGO_COLLECT) == 0)));
+}
+
 // reply_start writes r, the bytes in its buffer unless it has a response.
 static void
 reply_start(nngo_server *srv, nng_aio *call, nngo_reply *r, size_t len)
@@ -1538,8 +1607,9 @@ nngo_call_reply(nngo_server *srv, nng_aio *call, nng_http_res *res,
 		nngo_call_end(srv, call, rv);
 		return;
 	}
-	r->res   = res;
-	r->close = close;
+	r->res    = res;
+	r->close  = close;
+	r->unread = close && has_more(call);
 	reply_start(srv, call, r, 0);
 }
 
@@ -1580,15 +1650,10 @@ nngo_call_send(nngo_server *srv, nng_aio *call, bool whole, bool close,
 		nngo_call_end(srv, call, NNG_ENOMEM);
 		return;
 	}
-	r->res   = NULL;
-	r->close = close;
-	if (r->cap < need) {
-		reply_free_buf(r);
-		if ((r->buf = malloc(need)) != NULL) {
-			r->cap = need;
-		}
-	}
-	if (r->cap < need) {
+	r->res    = NULL;
+	r->close  = close;
+	r->unread = close && !whole && has_more(call); // a whole one comes when all is read
+	if (!reply_reserve(r, need)) {
 		reply_drop(srv, r);
 		nngo_call_end(srv, call, NNG_ENOMEM);
 		return;

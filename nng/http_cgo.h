@@ -10,6 +10,7 @@
 #include <nng/nng.h>
 #include <nng/supplemental/http/http.h>
 #include <nng/supplemental/tls/tls.h>
+#include <nng/supplemental/util/platform.h>
 
 // An nngo_event tells Go of something that has happened. Events gather in a queue; Go
 // takes all of them with one call and sleeps when there are none (events.go).
