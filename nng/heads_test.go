@@ -452,6 +452,26 @@ func TestAnswerBeforeTheBodyIsRead(t *testing.T) {
 	}
 }
 
+// After an early answer the end comes at once, though the server reads on.
+func TestEndAfterAnEarlyAnswer(t *testing.T) {
+	srv := newServer(t, everything(t, func(context.Context, *nng.Conn, *nng.Request) (*nng.Response, error) {
+		return nng.NewErrorResponse(413)
+	}))
+	for _, answer := range []struct{ status, line string }{
+		{"413", "POST / HTTP/1.0\r\n"}, // the handler's
+		{"400", "POST / HTTP/1.1\r\n"}, // nng's, for want of a Host
+	} {
+		fastest := time.Hour // of some, because the machine may be busy
+		for range 5 {
+			start := time.Now()
+			got := exchange(t, address(t, srv), answer.line+"Content-Length: 9\r\n\r\n")
+			assert.Equal(t, []string{answer.status}, statuses(got))
+			fastest = min(fastest, time.Since(start))
+		}
+		assert.Less(t, fastest, 400*time.Millisecond, answer.status)
+	}
+}
+
 // upload sends a part of a request, a little more when the answer is long there, and then reads.
 func upload(addr, head, body string) (answer []byte, err error) {
 	c, err := net.Dial("tcp", addr)

@@ -896,6 +896,10 @@ nngo_writer_free(nngo_writer *w)
 extern int nni_http_conn_getopt(nng_http_conn *, const char *, void *, size_t *,
     int) __attribute__((weak));
 
+// Another one ends the sending side, if the connection is plain TCP (patch 0081).
+extern int nni_http_conn_setopt(nng_http_conn *, const char *, const void *, size_t,
+    int) __attribute__((weak));
+
 // The values of NNI_TYPE_OPAQUE and NNI_TYPE_SOCKADDR, the same in every 1.x release.
 #define TYPE_OPAQUE 0
 #define TYPE_SOCKADDR 9
@@ -1407,6 +1411,9 @@ reply_linger(nngo_reply *r)
 
 	if (r->linger == 0) {
 		r->linger = now + LINGER_TIME;
+		if (nni_http_conn_setopt != NULL) {
+			(void) nni_http_conn_setopt(conn, "private:fin", NULL, 0, TYPE_OPAQUE);
+		}
 		if (!reply_reserve(r, LINGER_SIZE)) {
 			return (false);
 		}
