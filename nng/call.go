@@ -158,6 +158,8 @@ func (c *call) end(res *Response, err error, hijacked, usable bool, t *traffic) 
 	if err != nil && !aborted && refused == nil {
 		c.log(err)
 	}
+	enterC()
+	defer leaveC()
 	switch {
 	case refused != nil:
 		C.nngo_call_error(c.server.n, c.aio, C.uint16_t(refused.Status))

@@ -157,6 +157,7 @@ func (c *Client) Connect(ctx context.Context) (*Conn, error) {
 		c.giveBack(cc, 0)
 		return nil, &OpError{Op: "connect", URL: c.url, Err: rv}
 	}
+	enterC()
 	o.started(C.nngo_client_connect(cc.c, o.c))
 	result, ok := o.wait(ctx, c.closing)
 	end := func() *C.nng_http_conn {
@@ -229,6 +230,7 @@ func (c *Client) Transact(ctx context.Context, req *Request, res *Response) erro
 		c.giveBack(cc, 0)
 		return err
 	}
+	enterC()
 	t.op.started(C.nngo_client_transact(cc.c, req.req, res.res, c.maxBody.max(), t.op.c))
 	return t.wait(ctx, c.closing)
 }

@@ -247,7 +247,9 @@ func (c *Conn) Hijack() error {
 	live.conns.Add(1)
 	// For the server the call is over, so that Stop does not wait for what may last as
 	// long as the connection.
+	enterC()
 	C.nngo_call_end(call.server.n, call.aio, 0)
+	leaveC()
 	return nil
 }
 
@@ -454,6 +456,7 @@ func (c *Conn) ReadAll(ctx context.Context, p []byte) error {
 		if err := s.buf.reserve(len(p)); err != 0 {
 			return &OpError{Op: "read all", Err: err}
 		}
+		enterC()
 		s.op.started(C.nngo_conn_read(c.c, s.op.c, s.buf.ptr(), C.size_t(len(p)), true))
 		return nil
 	}, func(s *readSide) { copy(p, s.buf.mem) })
@@ -485,6 +488,7 @@ func (c *Conn) ReadReq(ctx context.Context, req *Request) error {
 		return refuse("read req", "", ErrInvalid, "the request is nil")
 	}
 	return c.readHead(ctx, "read req", &req.message, req.Reset, func(o *op) {
+		enterC()
 		o.started(C.nngo_conn_read_req(c.c, req.req, o.c))
 	})
 }
@@ -496,6 +500,7 @@ func (c *Conn) ReadRes(ctx context.Context, res *Response) error {
 		return refuse("read res", "", ErrInvalid, "the response is nil")
 	}
 	return c.readHead(ctx, "read res", &res.message, res.Reset, func(o *op) {
+		enterC()
 		o.started(C.nngo_conn_read_res(c.c, res.res, o.c))
 	})
 }
@@ -520,7 +525,9 @@ func (c *Conn) WriteReq(ctx context.Context, req *Request) error {
 		return refuse("write req", "", ErrInvalid, "the request is nil")
 	}
 	return c.writeMessage(ctx, "write req", &req.message, req.sendable, func(w *C.nngo_writer) {
+		enterC()
 		C.nngo_writer_req(w, req.req)
+		leaveC()
 	})
 }
 
@@ -531,7 +538,9 @@ func (c *Conn) WriteRes(ctx context.Context, res *Response) error {
 		return refuse("write res", "", ErrInvalid, "the response is nil")
 	}
 	return c.writeMessage(ctx, "write res", &res.message, nil, func(w *C.nngo_writer) {
+		enterC()
 		C.nngo_writer_res(w, res.res)
+		leaveC()
 	})
 }
 
@@ -604,6 +613,7 @@ func (c *Conn) Transact(ctx context.Context, req *Request, res *Response) error 
 		return err
 	}
 	c.inUse()
+	enterC()
 	t.op.started(C.nngo_conn_transact(c.c, req.req, res.res, c.maxBody.max(), t.op.c))
 	err = t.wait(ctx, c.io().closing)
 	if errors.Is(err, ErrClosed) && !c.closed.Load() {

@@ -61,7 +61,9 @@ func (c *Conn) OnData(fn func(p []byte, err error)) error {
 	}
 	live.ops.Add(1)
 	s.data.Store(d)
+	enterC()
 	C.nngo_reader_next(d.c)
+	leaveC()
 	return nil
 }
 
@@ -108,7 +110,9 @@ func (d *dataSide) run() {
 			d.ended = true
 			go d.conn.Close()
 		} else if !d.ended && !d.conn.closed.Load() {
+			enterC()
 			C.nngo_reader_next(d.c)
+			leaveC()
 		}
 	}()
 	if d.result != 0 {

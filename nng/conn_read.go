@@ -105,6 +105,7 @@ func (s *readSide) read(c *Conn, p []byte, max int) (int, error) {
 			}
 			s.size = n
 			s.busy = true
+			enterC()
 			s.op.started(C.nngo_conn_read(c.c, s.op.c, s.buf.ptr(), C.size_t(n), false))
 		}
 		ended := isOver(s.op.done) // often it has, and that is quick to find out

@@ -121,7 +121,9 @@ func (s *writeSide) write(c *Conn, p []byte) (n int, err error) {
 		if err := s.ready(c, "write"); err != nil {
 			return n, err
 		}
+		enterC()
 		added := C.nngo_writer_add(s.c, unsafe.Pointer(&p[n:][0]), C.size_t(len(p)-n))
+		leaveC()
 		n += int(added.taken)
 		switch {
 		case added.err != 0:
@@ -166,7 +168,10 @@ func (s *writeSide) failure(e Errno) Errno {
 
 // startBytes starts an operation that writes p: all of it, or some.
 func (s *writeSide) startBytes(op string, p []byte, all bool) error {
-	return check(op, "", int(C.nngo_writer_start(s.c, unsafe.Pointer(&p[0]), C.size_t(len(p)), C.bool(all))))
+	enterC()
+	rv := C.nngo_writer_start(s.c, unsafe.Pointer(&p[0]), C.size_t(len(p)), C.bool(all))
+	leaveC()
+	return check(op, "", int(rv))
 }
 
 // writeOp runs an operation of C that writes, behind everything queued; start nil

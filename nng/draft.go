@@ -176,6 +176,7 @@ func (d *draft) send(c *call, close bool) {
 		copy(head, line)
 	}
 	n, m := C.size_t(len(head)), C.size_t(len(body))
+	enterC()
 	switch {
 	case n == 0:
 		C.nngo_call_end(c.server.n, c.aio, C.NNG_ECLOSED)
@@ -184,6 +185,7 @@ func (d *draft) send(c *call, close bool) {
 	default:
 		C.nngo_call_send(c.server.n, c.aio, C.bool(d.whole), C.bool(close), unsafe.Pointer(&head[0]), n, unsafe.Pointer(&body[0]), m)
 	}
+	leaveC()
 	d.release()
 }
 

@@ -98,3 +98,15 @@ func ReportEvery(s *Server, d time.Duration) { s.shared.reportEvery = d }
 
 // HaveLimits reports whether the library keeps limits.
 func HaveLimits() bool { return haveLimits() }
+
+// FillGate takes all the room that there is in C, until empty is called.
+func FillGate() (empty func()) {
+	for range cap(gate) {
+		enterC()
+	}
+	return func() {
+		for range cap(gate) {
+			leaveC()
+		}
+	}
+}

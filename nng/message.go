@@ -271,6 +271,8 @@ func (m *message) head(withPeer bool) (start [startFields]string, fields []Heade
 
 func (m *message) packHead(buf []byte, withPeer bool) int {
 	p, n := (*C.char)(unsafe.Pointer(unsafe.SliceData(buf))), C.size_t(len(buf))
+	enterC()
+	defer leaveC()
 	switch {
 	case m.res != nil:
 		return int(C.nngo_res_head(m.res, p, n))

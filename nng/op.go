@@ -56,8 +56,10 @@ func newOp() (*op, Errno) {
 	return o, 0
 }
 
-// started is given what C says of an operation that it has started: it may have ended.
+// started is given what C says of an operation that it has started, after enterC: it may have
+// ended.
 func (o *op) started(s C.nngo_started) {
+	leaveC()
 	if s.done {
 		o.complete(Errno(s.result), int(s.count), s.output)
 	}

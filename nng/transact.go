@@ -246,7 +246,9 @@ func (x exchange) send(req *Request) error {
 		s.mu.Lock()
 		s.after = hold(&req.message)
 		s.mu.Unlock()
+		enterC()
 		C.nngo_writer_req(s.c, req.req)
+		leaveC()
 		return nil
 	})
 	return err
@@ -257,6 +259,7 @@ func (x exchange) head() (status int, err error) {
 	err = x.c.readOp(x.ctx, "transact", func(s *readSide) error {
 		s.after = hold(&x.res.message)
 		C.nng_http_res_reset(x.res.res)
+		enterC()
 		s.op.started(C.nngo_conn_read_res(x.c.c, x.res.res, s.op.c))
 		return nil
 	}, nil)
@@ -353,6 +356,7 @@ func (x exchange) read(p []byte, n int64) ([]byte, error) {
 			if err := s.buf.reserve(step); err != 0 {
 				return &OpError{Op: "transact", Err: err}
 			}
+			enterC()
 			s.op.started(C.nngo_conn_read(x.c.c, s.op.c, s.buf.ptr(), C.size_t(step), false))
 			return nil
 		}, func(s *readSide) {

@@ -199,6 +199,7 @@ func (c *WSConn) ReadMessage(ctx context.Context) ([]byte, error) {
 		c.rdTurn <- struct{}{}
 		return nil, &OpError{Op: op, Err: ErrConnShut}
 	}
+	enterC()
 	c.rd.started(C.nngo_ws_recv(c.c, c.rd.c))
 	result, ok := c.rd.wait(ctx, c.closing)
 	if !ok {
@@ -245,6 +246,7 @@ func (c *WSConn) WriteMessage(ctx context.Context, data []byte) error {
 	if err := c.take(op, ctx, c.wrTurn); err != nil {
 		return err
 	}
+	enterC()
 	c.wr.started(C.nngo_ws_send(c.c, c.wr.c, bytesOf(data), C.size_t(len(data))))
 	end := func() Errno {
 		result := c.wr.result

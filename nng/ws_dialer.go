@@ -132,6 +132,7 @@ func (d *WSDialer) Dial(ctx context.Context) (*WSConn, error) {
 		freeWSDialer(c)
 		return fail(rv)
 	}
+	enterC()
 	o.started(C.nngo_ws_dial(c, o.c))
 	var why Errno
 	select {

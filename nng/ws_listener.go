@@ -260,6 +260,7 @@ func (l *WSListener) Accept(ctx context.Context) (*WSConn, error) {
 		l.accepts.Done()
 		return nil, &OpError{Op: op, URL: l.url, Err: rv}
 	}
+	enterC()
 	o.started(C.nngo_ws_accept(l.c, o.c))
 	result, ok := o.wait(ctx, l.closing)
 	if !ok {
@@ -371,6 +372,7 @@ func closeWSListener(c *C.nng_stream_listener) (settled chan struct{}) {
 	var spare []*op
 	for range wsSpare {
 		if o, rv := newOp(); rv == 0 {
+			enterC()
 			o.started(C.nngo_ws_accept(c, o.c))
 			spare = append(spare, o)
 		}
@@ -394,6 +396,7 @@ func acceptNow(c *C.nng_stream_listener) bool {
 	if rv != 0 {
 		return false
 	}
+	enterC()
 	o.started(C.nngo_ws_accept(c, o.c))
 	o.cancel()
 	<-o.done
