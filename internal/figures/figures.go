@@ -5,7 +5,9 @@ package figures
 import (
 	"fmt"
 	"os"
+	"regexp"
 	"runtime"
+	"strconv"
 	"strings"
 	"time"
 
@@ -27,9 +29,28 @@ func Replace(file, name, text string) error {
 	return os.WriteFile(file, []byte(before+first+strings.TrimSpace(text)+"\n"+last+after), 0o644)
 }
 
-// Machine says in one line when, with what and on what something was measured.
+// Machine says in one line when, with what and on what something was measured. It names no
+// machine.
 func Machine() string {
-	return fmt.Sprintf("%s, %s, %v, %s/%s, %d processors", time.Now().Format(time.DateOnly), runtime.Version(), nng.LinkInfo(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
+	library := nng.LinkInfo().String()
+	if engine := nng.TLSEngineDescription(); nng.TLSEngineName() != "none" && engine != "" {
+		library += ", " + engine
+	}
+	parts := []string{time.Now().UTC().Format(time.DateOnly), library, runtime.Version()}
+	if kernel := match("/proc/sys/kernel/osrelease", `^[0-9.]+`); kernel != "" {
+		parts = append(parts, "Linux "+strings.TrimRight(kernel, "."))
+	}
+	parts = append(parts, runtime.GOARCH, fmt.Sprintf("%d processors", runtime.NumCPU()))
+	if kib, err := strconv.Atoi(match("/proc/meminfo", `[0-9]+`)); err == nil { // the first line has the total
+		parts = append(parts, fmt.Sprintf("%.0f GiB of memory", float64(kib)/(1<<20)))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// match returns what a pattern finds first in a file, or nothing.
+func match(file, pattern string) string {
+	text, _ := os.ReadFile(file)
+	return string(regexp.MustCompile(pattern).Find(text))
 }
 
 // Thousands writes a number with commas.

@@ -3,8 +3,10 @@ package figures
 import (
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 
+	"github.com/gonng/nnghttp/nng"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -24,4 +26,15 @@ func TestThousands(t *testing.T) {
 	for n, want := range map[int64]string{0: "0", 999: "999", 1000: "1,000", 1234567: "1,234,567", -1000: "-1,000"} {
 		assert.Equal(t, want, Thousands(n))
 	}
+}
+
+func TestMachine(t *testing.T) {
+	m := Machine()
+	assert.Contains(t, m, runtime.Version())
+	assert.Contains(t, m, nng.Version())
+	assert.Regexp(t, `[0-9]+ processors`, m)
+	if name, err := os.Hostname(); err == nil && len(name) > 3 {
+		assert.NotContains(t, m, name)
+	}
+	assert.Empty(t, match("/no/such/file", "x"))
 }
