@@ -1,57 +1,16 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"image/color"
-	"os"
 	"slices"
-	"strings"
 
-	"gonum.org/v1/plot"
-	"gonum.org/v1/plot/font"
+	"github.com/gonng/nnghttp/bench/internal/chart"
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/plotutil"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 )
-
-func newPlot() *plot.Plot {
-	plot.DefaultFont = font.Font{Typeface: "Liberation", Variant: "Sans"}
-	p := plot.New()
-	p.BackgroundColor = color.White // pages may be dark
-	p.Title.TextStyle.Font.Size = 13
-	p.Title.Padding = 10
-	p.X.Padding, p.Y.Padding = 0, 0
-	p.Legend.Top = true
-	p.Legend.Padding = 2
-	p.Legend.TextStyle.Font.Size = 10
-	p.X.Tick.Label.Font.Size, p.Y.Tick.Label.Font.Size = 9, 9
-	return p
-}
-
-// save writes a plot as SVG. Fonts are the viewer's; some of the same widths are named.
-func save(p *plot.Plot, width, height vg.Length, file string) error {
-	w, err := p.WriterTo(width, height, "svg")
-	if err != nil {
-		return err
-	}
-	var svg bytes.Buffer
-	if _, err := w.WriteTo(&svg); err != nil {
-		return err
-	}
-	text := strings.ReplaceAll(svg.String(), "font-family:Liberation Sans", "font-family:Liberation Sans,Arial,Helvetica,sans-serif")
-	return os.WriteFile(file, []byte(text), 0o644)
-}
-
-// ticks marks an axis with every multiple of step up to limit.
-func ticks(limit, step float64, format string) plot.ConstantTicks {
-	var marks plot.ConstantTicks
-	for i := 0; float64(i)*step <= limit; i++ {
-		marks = append(marks, plot.Tick{Value: float64(i) * step, Label: fmt.Sprintf(format, float64(i)*step)})
-	}
-	return marks
-}
 
 // plotThroughput draws bars for each server, in groups of one number of connections.
 func plotThroughput(outcomes []outcome, file string) error {
@@ -63,7 +22,7 @@ func plotThroughput(outcomes []outcome, file string) error {
 		{"nethttp.Listen", listener}, {"net/http", std}, {"fasthttp", fast},
 	}
 	conns := []int{1, 16, 64}
-	p := newPlot()
+	p := chart.New()
 	p.Title.Text = "A response of 13 bytes: requests per second"
 	p.X.Label.Text = "connections"
 	p.Y.Label.Text = "thousand requests/s"
@@ -94,8 +53,8 @@ func plotThroughput(outcomes []outcome, file string) error {
 	p.X.Min, p.X.Max = -0.5, float64(len(conns))+0.3
 	p.Legend.Left, p.Legend.XOffs = true, 14*vg.Centimeter // on the right, behind the bars
 	p.Y.Min, p.Y.Max = 0, p.Y.Max*1.05
-	p.Y.Tick.Marker = ticks(p.Y.Max, 10, "%.0f")
-	return save(p, 20*vg.Centimeter, 10*vg.Centimeter, file)
+	p.Y.Tick.Marker = chart.Ticks(p.Y.Max, 10, "%.0f")
+	return chart.Save(p, 20*vg.Centimeter, 10*vg.Centimeter, file)
 }
 
 // throughput is the median of all runs of a server under wrk's small requests.
@@ -118,7 +77,7 @@ func throughput(outcomes []outcome, kind contender, conns int) float64 {
 // plotRatios draws each ratio with its spread, and its goal. Those that should be low are
 // drawn as their inverse.
 func plotRatios(outcomes []outcome, file string) error {
-	p := newPlot()
+	p := chart.New()
 	p.Title.Text = "Ratios: median and spread of the pairs, and the goal"
 	p.X.Label.Text = "ratio to the other side, better on the right"
 	p.Add(plotter.NewGrid())
@@ -173,6 +132,6 @@ func plotRatios(outcomes []outcome, file string) error {
 	p.NominalY(names...)
 	p.Y.Min, p.Y.Max = -0.6, float64(len(names))-0.4
 	p.X.Min, p.X.Max = 0, max(1.2, p.X.Max)+0.2 // with room for the legend
-	p.X.Tick.Marker = ticks(p.X.Max, 0.2, "%.1f")
-	return save(p, 20*vg.Centimeter, 14*vg.Centimeter, file)
+	p.X.Tick.Marker = chart.Ticks(p.X.Max, 0.2, "%.1f")
+	return chart.Save(p, 20*vg.Centimeter, 14*vg.Centimeter, file)
 }
