@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"os"
 	"os/exec"
@@ -172,6 +173,28 @@ func TestLinks(t *testing.T) {
 			}
 			_, err := os.Stat(filepath.Join(filepath.Dir(page), m[1]))
 			assert.NoError(t, err, fmt.Sprintf("%s links to %s", page, m[1]))
+		}
+	}
+}
+
+// TestNamedTestsExist looks for the tests that these pages name as evidence.
+func TestNamedTestsExist(t *testing.T) {
+	declared := make(map[string]bool)
+	require.NoError(t, filepath.WalkDir(root, func(file string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || !strings.HasSuffix(file, "_test.go") {
+			return err
+		}
+		text, err := os.ReadFile(file)
+		for _, m := range regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`).FindAllStringSubmatch(string(text), -1) {
+			declared[m[1]] = true
+		}
+		return err
+	}))
+	for _, page := range []string{"SECURITY.md", "docs/threat-model.md", "docs/reliability.md"} {
+		text, err := os.ReadFile(filepath.Join(root, page))
+		require.NoError(t, err)
+		for _, m := range regexp.MustCompile(`\b(?:Test|Fuzz)[A-Z]\w*`).FindAllString(string(text), -1) {
+			assert.True(t, declared[m], "%s names %s, and there is no such test", page, m)
 		}
 	}
 }
