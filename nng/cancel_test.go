@@ -16,13 +16,14 @@ import (
 
 // How often each kind of operation is cancelled: before it starts, while it runs,
 // around its completion and after it. A cancelled read or write ends its connection,
-// so for those it is the number of connections. Together 10,000.
+// so for those it is the number of connections. Together 11,000.
 const (
 	cancelConnects  = 4000
 	cancelTransacts = 4000
 	cancelReads     = 500
 	cancelWrites    = 500
 	cancelSilent    = 500 // over TCP, and again over TLS
+	cancelWSDials   = 1000
 )
 
 // cancelMoments returns a context that ends at a random moment around the time an
@@ -202,4 +203,31 @@ func TestCancelAgainstSilentServer(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A dial of a WebSocket is ended by closing its dialer: nng may end one that is cancelled
+// twice (W12), or never when it is between two steps (W13).
+func TestCancelWSDial(t *testing.T) {
+	l := newWSListener(t, anyWS)
+	go func() {
+		for {
+			conn, err := l.Accept(t.Context())
+			if err != nil {
+				return
+			}
+			_ = conn.Close()
+		}
+	}()
+	d := newWSDialer(t, l.URL())
+	parallel(cancelWSDials, func(i int) {
+		ctx, cancel := cancelMoment(i)
+		defer cancel()
+		start := time.Now()
+		conn, err := d.Dial(ctx)
+		outcome(t, ctx, err)
+		assert.Less(t, time.Since(start), 10*time.Second)
+		if err == nil {
+			assert.NoError(t, conn.Close())
+		}
+	})
 }

@@ -122,11 +122,15 @@ func (c *Client) giveBack(cc *cClient, result Errno) {
 	c.using.Done()
 }
 
+// freeing is called before what C may be slow to free; tests change it.
+var freeing = func() {}
+
 // free releases the C client. Releases before 1.11 can block in that for ever (defect
 // CL14), so nobody waits long for it.
 func (cc *cClient) free() {
 	done := make(chan struct{})
 	go func() {
+		freeing()
 		C.nng_http_client_free(cc.c)
 		close(done)
 	}()

@@ -8,8 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
+	"net/netip"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -163,21 +166,25 @@ func TestConnectsAreApart(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer l.Close()
-	full := newClient(t, "http://"+fullListener(t))
+	addr := fullListener(t)
+	full := newClient(t, "http://"+addr)
 	ended := make(chan error, 8)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	for range cap(ended) / 2 { // these wait until they are told not to
-		go func() {
-			_, err := full.Connect(ctx)
-			ended <- err
-		}()
-		go func() {
-			_, err := full.Connect(t.Context())
-			ended <- err
-		}()
+	connect := func(ctx context.Context) {
+		conn, err := full.Connect(ctx)
+		for err == nil && lib.Lacks("X4") { // nobody has answered all the same
+			_ = conn.Close()
+			conn, err = full.Connect(ctx)
+		}
+		ended <- err
 	}
-	time.Sleep(50 * time.Millisecond)
+	for range cap(ended) / 2 { // these wait until they are told not to
+		go connect(ctx)
+		go connect(t.Context())
+	}
+	require.Eventually(t, func() bool { return connecting(t, addr) == cap(ended) }, 20*time.Second, time.Millisecond,
+		"they do not ask for a connection all at once")
 	cancel()
 	for range cap(ended) / 2 {
 		require.ErrorIs(t, <-ended, nng.ErrCanceled)
@@ -201,6 +208,24 @@ func TestConnectsAreApart(t *testing.T) {
 			t.Fatal("a connect has been lost")
 		}
 	}
+}
+
+// connecting counts the sockets that ask an address for a connection.
+func connecting(t *testing.T, addr string) (n int) {
+	at, err := netip.ParseAddrPort(addr)
+	require.NoError(t, err)
+	sockets, err := os.ReadFile("/proc/self/net/tcp")
+	if errors.Is(err, fs.ErrNotExist) {
+		t.Skip("this system does not tell")
+	}
+	require.NoError(t, err)
+	for line := range strings.Lines(string(sockets)) {
+		fields := strings.Fields(line)
+		if len(fields) > 3 && strings.HasSuffix(fields[2], fmt.Sprintf(":%04X", at.Port())) && fields[3] == "02" { // SYN_SENT
+			n++
+		}
+	}
+	return n
 }
 
 // A request that cannot be written does not end an operation that was stopped (CL21): it is
@@ -304,5 +329,103 @@ func TestSilentTLSPeerHoldsNothingUp(t *testing.T) {
 		conn, err := newClient(t, httpURL(t, srv)).Connect(timeout(t, 10*time.Second))
 		require.NoError(t, err)
 		require.NoError(t, conn.Close())
+	}
+}
+
+// A response ends the connection if it says so in any letters, or in a list; nng looks for
+// "close" as it is written here (P19).
+func TestResponseSaysClose(t *testing.T) {
+	for _, value := range []string{"close", "Close", "CLOSE", "x, Close"} {
+		srv := newServer(t, newHandler(t, "/", func(context.Context, *nng.Conn, *nng.Request) (*nng.Response, error) {
+			res, err := nng.NewResponse()
+			if err != nil {
+				return nil, err
+			}
+			return res, res.SetHeader("Connection", value)
+		}))
+		_, _, closed := raw(t, address(t, srv), "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+		assert.True(t, closed, value)
+	}
+}
+
+// C may be slow to free a client, a dialer or a listener, or never be done with it (CL14, W3):
+// whoever connects, dials or closes does not wait for that.
+func TestNobodyWaitsForAFree(t *testing.T) {
+	full := fullListener(t)
+	client, err := nng.NewClient("http://" + full)
+	require.NoError(t, err)
+	dialer := newWSDialer(t, "ws://"+full+"/")
+	listener := newWSListener(t, anyWS)
+	blocked := make(chan struct{})
+	var frees sync.WaitGroup
+	restore := nng.Freeing(func() {
+		frees.Add(1)
+		defer frees.Done()
+		<-blocked
+	})
+	defer func() {
+		close(blocked)
+		frees.Wait()
+		restore()
+	}()
+	for name, f := range map[string]func() error{
+		"connect": func() error {
+			conn, err := client.Connect(timeout(t, 20*time.Millisecond))
+			if err == nil && lib.Lacks("X4") { // nobody has answered all the same
+				err = errors.Join(nng.ErrTimedOut, conn.Close())
+			}
+			return err
+		},
+		"dial": func() error {
+			_, err := dialer.Dial(timeout(t, 20*time.Millisecond))
+			return err
+		},
+	} {
+		ended := make(chan error, 1)
+		go func() { ended <- f() }()
+		select {
+		case err := <-ended:
+			require.ErrorIs(t, err, nng.ErrTimedOut, name)
+		case <-time.After(20 * time.Second):
+			t.Fatal(name, "waits")
+		}
+	}
+	for name, c := range map[string]io.Closer{"client": client, "dialer": dialer, "listener": listener} {
+		ended := make(chan error, 1)
+		go func() { ended <- c.Close() }()
+		select {
+		case err := <-ended:
+			require.NoError(t, err, name)
+		case <-time.After(20 * time.Second):
+			t.Fatal("closing the", name, "waits")
+		}
+	}
+}
+
+// A shared library hides the addresses of connections, and more; the binding does without (L1).
+func TestAddressesAsFarAsTheyAreTold(t *testing.T) {
+	conn, peer := wire(t)
+	if lib.Lacks("L1") {
+		assert.Equal(t, "unknown", conn.RemoteAddr().String())
+		assert.Equal(t, "tcp", conn.RemoteAddr().Network())
+		return
+	}
+	assert.Equal(t, peer.LocalAddr().String(), conn.RemoteAddr().String())
+}
+
+// Connections that nobody has accepted end with the listener; nng would keep them (W2).
+func TestWSCloseListenerWithConnections(t *testing.T) {
+	l := newWSListener(t, anyWS)
+	d := newWSDialer(t, l.URL())
+	var waiting []*nng.WSConn
+	for range 20 {
+		waiting = append(waiting, dialWS(t, d))
+	}
+	time.Sleep(100 * time.Millisecond) // nng's listener gets them behind the answer
+	require.NoError(t, l.Close())
+	for _, c := range waiting {
+		_, err := c.ReadMessage(timeout(t, 10*time.Second))
+		require.ErrorIs(t, err, nng.ErrConnShut)
+		require.NoError(t, c.Close())
 	}
 }

@@ -19,6 +19,12 @@ func TransactInGo() (undo func()) {
 	return func() { transactsInC = was }
 }
 
+// Freeing has f called before what C may be slow to free, until restore.
+func Freeing(f func()) (restore func()) {
+	freeing = f
+	return func() { freeing = func() {} }
+}
+
 // Unsent is how much the writer of a connection has for the system, and in how large buffers.
 func Unsent(c *Conn) (held, room int) {
 	w := c.io().wr.c

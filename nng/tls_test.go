@@ -716,3 +716,28 @@ func TestUntrustedPeerIsNotAuthenticated(t *testing.T) {
 	assert.ErrorIs(t, fetch(t, srv, newTLSConfig(t, nng.TLSClient, trust(otherCert()), expect("localhost"))), nng.ErrPeerAuth)
 	assert.ErrorIs(t, fetch(t, srv, newTLSConfig(t, nng.TLSClient, trust(testCA()), expect("other.example"))), nng.ErrPeerAuth)
 }
+
+// What the peer has closed has ended; as published nng says "connection refused" (CL23).
+func TestTLSEnds(t *testing.T) {
+	needTLS(t)
+	cert, err := tls.X509KeyPair([]byte(leafCert().cert), []byte(leafCert().key))
+	require.NoError(t, err)
+	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{cert}})
+	require.NoError(t, err)
+	defer l.Close()
+	client := newClient(t, "https://"+l.Addr().String())
+	require.NoError(t, client.SetTLS(newTLSConfig(t, nng.TLSClient, trust(testCA()), expect("localhost"))))
+	conn, err := client.Connect(timeout(t, 10*time.Second))
+	require.NoError(t, err)
+	defer conn.Close()
+	_, err = io.WriteString(conn, "hello")
+	require.NoError(t, err)
+	peer, err := l.Accept()
+	require.NoError(t, err)
+	defer peer.Close()
+	readString(t, peer, 5)
+	require.NoError(t, peer.(*tls.Conn).CloseWrite())
+	require.NoError(t, conn.SetReadDeadline(time.Now().Add(10*time.Second)))
+	_, err = conn.Read(make([]byte, 1))
+	require.ErrorIs(t, err, io.EOF)
+}

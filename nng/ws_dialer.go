@@ -90,6 +90,7 @@ func (d *WSDialer) alloc(op string) (*C.nng_stream_dialer, error) {
 }
 
 func freeWSDialer(c *C.nng_stream_dialer) {
+	freeing()
 	C.nng_stream_dialer_free(c)
 	live.wsDialers.Add(-1)
 }
@@ -185,6 +186,7 @@ func (d *WSDialer) abort(c *C.nng_stream_dialer, o *op) bool {
 		return true
 	}
 	o.free()
+	live.wsDialers.Add(-1) // it is C's now
 	return false
 }
 

@@ -351,6 +351,7 @@ func (l *WSListener) close(c *C.nng_stream_listener) {
 	// stopped for all.
 	l.shared.whenStopped(func() {
 		<-settled
+		freeing()
 		C.nng_stream_listener_free(c)
 		l.release()
 	})
