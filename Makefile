@@ -143,6 +143,9 @@ generate-check: setup lib ## generated files are what the generators make
 check-patches: setup lib lib-asan ## every patch has a test that fails without it
 	@scripts/check-patches
 
+check-mends: setup-test lib lib-reference ## what the binding does about defects has tests that fail without it
+	@scripts/check-mends
+
 test-build: setup-test ## the build itself: download, patches, refusals, odd paths
 	@scripts/test-build
 
