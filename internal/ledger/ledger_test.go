@@ -126,6 +126,20 @@ func (r row) of(diffs []diff) []diff {
 	})
 }
 
+// testsOf are the tests of a patch for a row. Where the patch is for several defects, C tests
+// that begin with the number of another one are left out, if there are others.
+func (d diff) testsOf(r row) []string {
+	tests := slices.DeleteFunc(slices.Clone(d.tests), func(test string) bool {
+		return slices.ContainsFunc(d.ids, func(id string) bool {
+			return strings.HasPrefix(test, "c "+strings.ToLower(id)+"_") && !slices.Contains(r.ids, id)
+		})
+	})
+	if len(tests) == 0 {
+		return d.tests
+	}
+	return tests
+}
+
 // cells are the two columns that come from the diffs.
 func (r row) cells(patches, mends []diff) (byPatches, byMends string) {
 	var tests []string
@@ -135,7 +149,7 @@ func (r row) cells(patches, mends []diff) (byPatches, byMends string) {
 		}
 	}
 	for _, d := range r.of(patches) {
-		for _, test := range d.tests {
+		for _, test := range d.testsOf(r) {
 			_, name, _ := strings.Cut(test, " ")
 			add("`" + name + "`")
 		}
