@@ -84,7 +84,7 @@ var faultScenarios = []faultScenario{
 	{name: "server: a collected body", run: faultServe("/go", "POST /go HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello", false)},
 	{name: "server: a pipeline", run: faultServe("/go", strings.Repeat("GET /go HTTP/1.1\r\nHost: a\r\n\r\n", 3), false)},
 	{name: "server: static, file, directory, redirect", run: faultServe("/static", "GET /static HTTP/1.1\r\nHost: a\r\n\r\nGET /file HTTP/1.1\r\nHost: a\r\n\r\nGET /dir/file HTTP/1.1\r\nHost: a\r\n\r\nGET /redirect HTTP/1.1\r\nHost: a\r\n\r\n", false)},
-	{name: "server: errors of its own", run: faultServe("/static", "GET /missing HTTP/1.1\r\nHost: a\r\n\r\nPOST /static HTTP/1.1\r\nHost: a\r\n\r\nGARBAGE\r\n\r\n", false)},
+	{name: "server: errors of its own", run: faultErrors},
 	{name: "server: a long head", run: faultServe("/go", "GET /go HTTP/1.1\r\nHost: a\r\nX: "+strings.Repeat("x", 20000)+"\r\n\r\n", false)},
 	{name: "server: hijack", run: faultHijack},
 	{name: "server: https", run: faultServe("/go", "GET /go HTTP/1.1\r\nHost: a\r\n\r\n", true), tls: true},
@@ -472,7 +472,7 @@ func faultServer(context.Context) error {
 // faultServe sends requests to a server of nng, and expects as many responses.
 func faultServe(path, requests string, secure bool) func(context.Context) error {
 	wanted, _ := hostile.Requests([]byte(requests))
-	n := len(wanted) + strings.Count(requests, "GARBAGE")
+	n := len(wanted)
 	return func(context.Context) error {
 		var c closeAll
 		defer c.Close()
@@ -482,6 +482,22 @@ func faultServe(path, requests string, secure bool) func(context.Context) error 
 		}
 		return faultAsk(addr, requests, n, secure, "/missing")
 	}
+}
+
+// faultErrors has a connection for each request, because the server closes it.
+func faultErrors(context.Context) error {
+	var c closeAll
+	defer c.Close()
+	_, addr, err := faultServerOf(&c, false)
+	if err != nil {
+		return err
+	}
+	for _, request := range []string{"GET /missing HTTP/1.1\r\nHost: a\r\n\r\n", "POST /static HTTP/1.1\r\nHost: a\r\n\r\n", "GARBAGE\r\n\r\n"} {
+		if err := faultAsk(addr, request, 1, false, ""); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func faultAsk(addr, requests string, n int, secure bool, ok string) error {
