@@ -1,0 +1,159 @@
+// S29. A connection, or a stream, is freed by one thread as another cancels what reads from
+// it, or as that times out: what the cancellation function uses is still there. The thread
+// that calls it is held back before the first lock that it takes.
+// build: -Wl,--wrap=pthread_mutex_lock
+
+#include "wsutil.h"
+
+#include <sys/prctl.h>
+
+int __real_pthread_mutex_lock(pthread_mutex_t *);
+int __wrap_pthread_mutex_lock(pthread_mutex_t *);
+
+static volatile bool hold_expire, held;
+static __thread int  hold_at; // of the locks that this thread takes, 0 for none
+
+static bool
+expires(void)
+{
+	char name[17] = "";
+
+	(void) prctl(PR_GET_NAME, name);
+	return (strncmp(name, "nng:aio:expire", 14) == 0);
+}
+
+int
+__wrap_pthread_mutex_lock(pthread_mutex_t *m)
+{
+	if (((hold_at != 0) && (--hold_at == 0)) || (hold_expire && !held && expires())) {
+		held = true;
+		sleep_ms(300);
+	}
+	return (__real_pthread_mutex_lock(m));
+}
+
+static void *
+cancel_main(void *arg)
+{
+	hold_at = 2; // the first is that of the aio's queue
+	nng_aio_cancel(arg);
+	return (NULL);
+}
+
+// cancelled waits until the read is being cancelled or timed out.
+static pthread_t
+cancelled(op *o, bool timeout)
+{
+	pthread_t t = 0;
+
+	if (!timeout) {
+		sleep_ms(50);
+		MUST(pthread_create(&t, NULL, cancel_main, o->aio) == 0);
+	}
+	for (uint64_t end = now_ms() + 5000; !held;) {
+		MUST(now_ms() < end);
+		sleep_ms(1);
+	}
+	return (t);
+}
+
+static void
+begin(op *o, char *buf, size_t size, bool timeout)
+{
+	op_init(o);
+	op_buf(o, buf, size);
+	held        = false;
+	hold_expire = timeout;
+	nng_aio_set_timeout(o->aio, timeout ? 100 : NNG_DURATION_INFINITE);
+}
+
+static void
+end(op *o, pthread_t t)
+{
+	CHECK(op_wait(o, 5000) > 0, "the read does not end");
+	if (t != 0) {
+		pthread_join(t, NULL);
+	}
+	hold_expire = false;
+	nng_aio_free(o->aio);
+}
+
+static void
+try_conn(bool timeout)
+{
+	int              port;
+	int              lfd  = tcp_listen(&port);
+	nng_http_client *cli  = client_open(port, false);
+	nng_http_conn *  conn = client_connect(cli);
+	char             buf[64];
+	op               o;
+	pthread_t        t;
+
+	begin(&o, buf, sizeof(buf), timeout);
+	nng_http_conn_read(conn, op_start(&o));
+	t = cancelled(&o, timeout);
+	nng_http_conn_close(conn);
+	end(&o, t);
+	nng_http_client_free(cli);
+	close(lfd);
+}
+
+// try_stream takes the url of a listener, to which a dialer's is made with its port.
+static void
+try_stream(const char *url, const char *path, bool timeout)
+{
+	nng_stream_listener *l;
+	nng_stream_dialer *  d;
+	nng_stream *         s[2];
+	nng_sockaddr         sa;
+	char                 to[100];
+	char                 buf[64];
+	op                   o, p;
+	pthread_t            t;
+
+	test_step = url;
+	MUST(nng_stream_listener_alloc(&l, url) == 0);
+	MUST(nng_stream_listener_listen(l) == 0);
+	(void) snprintf(to, sizeof(to), "%s", url);
+	if (path != NULL) {
+		MUST(nng_stream_listener_get_addr(l, NNG_OPT_LOCADDR, &sa) == 0);
+		(void) snprintf(to, sizeof(to), "%.*s:%d%s",
+		    (int) (strrchr(url, ':') - url), url, ntohs(sa.s_in.sa_port), path);
+	}
+	MUST(nng_stream_dialer_alloc(&d, to) == 0);
+	op_init(&o);
+	op_init(&p);
+	nng_stream_listener_accept(l, op_start(&p));
+	nng_stream_dialer_dial(d, op_start(&o));
+	MUST((op_wait(&o, 5000) == 0) && (op_wait(&p, 5000) == 0));
+	s[0] = nng_aio_get_output(o.aio, 0);
+	s[1] = nng_aio_get_output(p.aio, 0);
+	nng_aio_free(o.aio);
+	nng_aio_free(p.aio);
+
+	begin(&o, buf, sizeof(buf), timeout);
+	nng_stream_recv(s[0], op_start(&o));
+	t = cancelled(&o, timeout);
+	nng_stream_free(s[0]);
+	end(&o, t);
+	nng_stream_free(s[1]);
+	nng_stream_dialer_free(d);
+	nng_stream_listener_free(l);
+}
+
+int
+main(void)
+{
+	char ipc[64];
+
+	test_init();
+	(void) snprintf(ipc, sizeof(ipc), "ipc:///tmp/nng-s29-%d", (int) getpid());
+	for (int timeout = 0; timeout < 2; timeout++) {
+		test_step = "a connection of HTTP";
+		try_conn(timeout);
+		try_stream("tcp://127.0.0.1:0", "", timeout);
+		try_stream(ipc, NULL, timeout);
+		try_stream("ws://127.0.0.1:0/ws", "/ws", timeout);
+	}
+	return (test_ok("nothing is cancelled on what is freed"));
+}
