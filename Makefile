@@ -87,8 +87,8 @@ test-skipped: setup-test lib-reference ## each test that these leave out is run 
 	NNGHTTP_SKIPPED=try $(GO) -C nng test -count=1 -tags nng_system .
 	NNGHTTP_SKIPPED=try $(GO) -C nethttp test -count=1 -tags nng_system .
 
-race: setup-test lib lib-nohttp lib-notls ## the packages' and the command's tests under the race detector
-	RAPID_CHECKS=250 scripts/with-lib nng $(GO) test -race -count=1 -timeout 15m ./nng/... ./nethttp/... ./cmd/...
+race: setup-test lib lib-nohttp lib-notls ## the packages' and the command's tests under the race detector, checkptr and cgocheck2
+	GOEXPERIMENT=cgocheck2 RAPID_CHECKS=100 scripts/with-lib nng $(GO) test -race -count=1 -timeout 15m ./nng/... ./nethttp/... ./cmd/...
 
 asan: setup-test lib-asan lib-nohttp lib-notls ## the packages' tests under AddressSanitizer, C and Go
 	RAPID_CHECKS=60 scripts/with-lib nng-asan $(GO) test -asan -count=1 -timeout 15m ./nng/... ./nethttp/...
