@@ -76,6 +76,7 @@ func startPump() Errno {
 }
 
 func stopPump() {
+	watchHeap()
 	C.nngo_events_end()
 	keepWorkers(false)
 	pump.running = false
@@ -97,6 +98,7 @@ func runPump(wake *os.File) {
 			})
 			late = errors.Is(err, os.ErrDeadlineExceeded)
 			if late {
+				watchHeap()
 				err = nil
 			} else if again {
 				break

@@ -116,3 +116,6 @@ func FillGate() (empty func()) {
 		}
 	}
 }
+
+// Heap tells how much memory is C's, and how much of that is in use.
+func Heap() (total, used int64) { return foreignBytes(), heapUsed() }

@@ -47,6 +47,9 @@
 #ifdef __linux__
 #include <sys/eventfd.h>
 #endif
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 #ifdef NNGO_FAULT
 // The allocator of internal/faults, for tests.
@@ -1757,6 +1760,33 @@ nngo_tls_config_pass(nng_tls_config *cfg, const char *pass)
 	return (nng_tls_config_pass == NULL ? NNG_ENOTSUP
 	                                    : nng_tls_config_pass(cfg, pass));
 }
+
+#if defined(__GLIBC__) && ((__GLIBC__ > 2) || (__GLIBC_MINOR__ >= 33))
+size_t
+nngo_heap_used(void)
+{
+	struct mallinfo2 m = mallinfo2();
+
+	return (m.uordblks + m.hblkhd);
+}
+
+void
+nngo_heap_trim(void)
+{
+	(void) malloc_trim(0);
+}
+#else
+size_t
+nngo_heap_used(void)
+{
+	return (SIZE_MAX / 2); // so nothing is free
+}
+
+void
+nngo_heap_trim(void)
+{
+}
+#endif
 
 const char *
 nngo_patch_names(void)

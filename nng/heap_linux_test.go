@@ -1,0 +1,43 @@
+package nng_test
+
+import (
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/gonng/nnghttp/nng"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// What C has freed does not stay with the process, though something in between is in use.
+func TestHeapIsGivenBack(t *testing.T) {
+	_, used := nng.Heap()
+	if used <= 0 || used > 1<<40 {
+		t.Skip("this allocator does not tell")
+	}
+	newServer(t) // somebody has to make the pump run
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	const n, size = 1000, 64 << 10
+	data := make([]byte, size)
+	var reqs []*nng.Request
+	for range n {
+		req, err := nng.NewRequest("http://127.0.0.1/")
+		require.NoError(t, err)
+		defer req.Close()
+		require.NoError(t, req.CopyData(data))
+		reqs = append(reqs, req)
+	}
+	full, _ := nng.Heap()
+	require.Greater(t, full, int64(n*size/2))
+	for i, req := range reqs {
+		if i%50 != 49 {
+			require.NoError(t, req.Close())
+		}
+	}
+	assert.Eventually(t, func() bool {
+		left, _ := nng.Heap()
+		return left < full-n*size/2
+	}, 30*time.Second, 100*time.Millisecond)
+}
