@@ -540,6 +540,19 @@ func TestRefusedUpload(t *testing.T) {
 	<-sent
 }
 
+// Nor is the connection reset, which the client might see before the reply (P20).
+func TestRefusedUploadIsNotReset(t *testing.T) {
+	addr := serve(t, differentialHandler())
+	for range 5 {
+		c := dial(t, addr)
+		c.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: +100000\r\n\r\n" + strings.Repeat("x", 100_000))
+		require.NoError(t, c.CloseWrite())
+		got, err := io.ReadAll(c)
+		require.NoError(t, err)
+		require.True(t, strings.HasPrefix(string(got), "HTTP/1.1 400 "), "%q", got)
+	}
+}
+
 func TestPartlyReadBody(t *testing.T) {
 	c := dial(t, serve(t, differentialHandler()))
 	c.send("POST / HTTP/1.1\r\nHost: x\r\nDo: part\r\nContent-Length: 100000\r\n\r\n" + strings.Repeat("x", 100000))

@@ -413,8 +413,10 @@ func TestAddressesAsFarAsTheyAreTold(t *testing.T) {
 	assert.Equal(t, peer.LocalAddr().String(), conn.RemoteAddr().String())
 }
 
-// Connections that nobody has accepted end with the listener; nng would keep them (W2).
+// Connections that nobody has accepted end with the listener; nng would close them and keep
+// their sockets (W2).
 func TestWSCloseListenerWithConnections(t *testing.T) {
+	before := openFiles(t)
 	l := newWSListener(t, anyWS)
 	d := newWSDialer(t, l.URL())
 	var waiting []*nng.WSConn
@@ -428,4 +430,5 @@ func TestWSCloseListenerWithConnections(t *testing.T) {
 		require.ErrorIs(t, err, nng.ErrConnShut)
 		require.NoError(t, c.Close())
 	}
+	assert.Eventually(t, func() bool { return openFiles(t) <= before }, 10*time.Second, 10*time.Millisecond, "C keeps connections")
 }
