@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"image/color"
 	"math"
@@ -33,11 +34,15 @@ func (s *soak) writeChart(file string) error {
 		return err
 	}
 	all := []*plot.Plot{rate}
-	for _, b := range bounds {
-		if b.name == "threads of nng" {
-			continue // a part of another panel's
+	for i, b := range bounds {
+		if b.name == nngThreads {
+			continue // they are in the panel of all threads
 		}
-		p, err := s.panel(b)
+		var part *bound
+		if bounds[min(i+1, len(bounds)-1)].name == nngThreads {
+			part = &bounds[i+1]
+		}
+		p, err := s.panel(b, part)
 		if err != nil {
 			return err
 		}
@@ -144,14 +149,14 @@ func niceStep(highest float64) float64 {
 	return 10 * unit
 }
 
-func addLine(p *plot.Plot, points plotter.XYs, c color.Color) error {
+func addLine(p *plot.Plot, points plotter.XYs, c color.Color) (*plotter.Line, error) {
 	line, err := plotter.NewLine(points)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	line.Color, line.Width = c, 1.2
 	p.Add(line)
-	return nil
+	return line, nil
 }
 
 // ratePanel draws the requests of each second, of the first round too.
@@ -172,11 +177,12 @@ func (s *soak) ratePanel() (*plot.Plot, error) {
 	if err != nil {
 		return nil, err
 	}
-	return p, addLine(p, points, color.Gray{Y: 60})
+	_, err = addLine(p, points, color.Gray{Y: 60})
+	return p, err
 }
 
-// panel draws a number of both processes.
-func (s *soak) panel(b bound) (*plot.Plot, error) {
+// panel draws a number of both processes, and, if there is one, a part of it with dashes.
+func (s *soak) panel(b bound, part *bound) (*plot.Plot, error) {
 	highest := 0.0
 	for _, p := range s.points {
 		for _, x := range p.samples {
@@ -184,15 +190,18 @@ func (s *soak) panel(b bound) (*plot.Plot, error) {
 		}
 	}
 	title := map[string]string{
-		"goroutines": "Goroutines", "threads": "Threads of the system", "open descriptors": "Open descriptors",
+		"goroutines": "Goroutines", "threads": "Threads", "open descriptors": "Open descriptors",
 		"C heap": "C heap in use", "Go heap": "Go heap in use",
 	}[b.name]
-	unit := b.unit
-	if unit == "" {
-		unit = b.name
+	unit := cmp.Or(b.unit, b.name)
+	pair := func(b bound, of [processes]Sample) string {
+		return fmt.Sprintf("%.*f and %s", b.decimals(), b.value(of[servers]), b.format(b.value(of[clients])))
 	}
-	title += fmt.Sprintf(": %s and %s at first,\n%s and %s in the end", b.format(b.value(s.base[servers])), b.format(b.value(s.base[clients])),
-		b.format(b.value(s.end[servers])), b.format(b.value(s.end[clients])))
+	if part == nil {
+		title += fmt.Sprintf(": %s at first,\n%s in the end", pair(b, s.base), pair(b, s.end))
+	} else {
+		title += fmt.Sprintf(": %s at first, %s in the end;\ndashed: nng's own, %s", pair(b, s.base), pair(b, s.end), pair(*part, s.end))
+	}
 	p, err := s.newPanel(title, unit, highest)
 	if err != nil {
 		return nil, err
@@ -202,9 +211,21 @@ func (s *soak) panel(b bound) (*plot.Plot, error) {
 		for _, x := range s.points {
 			points = append(points, plotter.XY{X: minutes(x.at), Y: b.value(x.samples[i])})
 		}
-		if err := addLine(p, points, c); err != nil {
+		if _, err := addLine(p, points, c); err != nil {
 			return nil, err
 		}
+		if part == nil {
+			continue
+		}
+		for j, x := range s.points {
+			points[j].Y = part.value(x.samples[i])
+		}
+		line, err := addLine(p, points, c)
+		if err != nil {
+			return nil, err
+		}
+		line.Dashes = []vg.Length{vg.Points(4), vg.Points(4)}
+		line.DashOffs = vg.Points(4 * float64(i)) // both can be at one height
 	}
 	return p, nil
 }

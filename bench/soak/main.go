@@ -177,15 +177,18 @@ func (s *soak) startHost() (end func() error, err error) {
 func (s *soak) rounds() (err error) {
 	// It has many restarts, because Go keeps the threads that they need at a time.
 	s.say("a first round of %v, for the baseline", s.warmUp)
-	if _, err := s.round(s.warmUp, time.Second, kinds(s.only)); err != nil {
+	s.kinds = kinds(s.only)
+	if _, err := s.round(s.warmUp, time.Second, s.kinds); err != nil {
 		return err
+	}
+	if len(s.failures) > 0 {
+		return errors.New("the first round has failed already:\n" + strings.Join(s.failures, "\n"))
 	}
 	if s.base, err = s.settle(nil); err != nil {
 		return err
 	}
 	s.say("baseline: %s", describe(s.base))
 	s.kinds = kinds(s.only)
-	s.failures = nil // what warms up may fail: only the load counts
 	s.loadBegan = time.Since(s.start)
 	t, err := s.round(s.duration, max(2*time.Second, min(10*time.Second, s.duration/6)), s.kinds)
 	if err != nil {

@@ -17,12 +17,17 @@ type bound struct {
 	more  float64
 }
 
-// bounds are what is judged. Go ends no thread that it has started, and needs more when more of
-// them block at a time; and both heaps keep some of what was freed at hand.
+// bounds are what is judged.
+//
+// Go keeps every thread that it has started, and starts one when all that it has are blocked in C
+// and there is more to do, as happens for moments on a busy machine. So the threads of a process
+// say little: one that is stuck in C has a goroutine, and those are counted. libnng's own
+// threads are another matter. C's heap has a cache for each thread, which counts as used; make
+// soak turns that off.
 var bounds = []bound{
 	{"goroutines", "", func(s Sample) float64 { return float64(s.Goroutines) }, 0},
-	{"threads", "", func(s Sample) float64 { return float64(s.Threads) }, 24},
-	{"threads of nng", "", func(s Sample) float64 { return float64(s.NngThreads) }, 0},
+	{"threads", "", func(s Sample) float64 { return float64(s.Threads) }, 64},
+	{nngThreads, "", func(s Sample) float64 { return float64(s.NngThreads) }, 0},
 	{"open descriptors", "", func(s Sample) float64 { return float64(s.Descriptors) }, 0},
 	{"C heap", "MiB", func(s Sample) float64 { return mib(s.CHeap) }, 2},
 	{"Go heap", "MiB", func(s Sample) float64 { return mib(s.GoHeap) }, 2},
@@ -32,11 +37,18 @@ var bounds = []bound{
 // own affair.
 var resident = bound{name: "resident memory", unit: "MiB", value: func(s Sample) float64 { return mib(s.Resident) }}
 
+// nngThreads names the threads that are a part of all.
+const nngThreads = "threads of nng"
+
 func (b bound) format(value float64) string {
+	return strings.TrimSpace(fmt.Sprintf("%.*f %s", b.decimals(), value, b.unit))
+}
+
+func (b bound) decimals() int {
 	if b.unit == "" {
-		return fmt.Sprintf("%.0f", value)
+		return 0
 	}
-	return fmt.Sprintf("%.1f %s", value, b.unit)
+	return 1
 }
 
 // compare says in plain sentences what has not come back.

@@ -56,10 +56,10 @@ func TestCompare(t *testing.T) {
 	var base, end [processes]Sample
 	for i := range base {
 		base[i] = Sample{Goroutines: 5, Threads: 20, NngThreads: 14, Descriptors: 10, CHeap: 4 << 20, GoHeap: 3 << 20, Resident: 50 << 20}
-		end[i] = Sample{Goroutines: 5, Threads: 44, NngThreads: 14, Descriptors: 10, CHeap: 6 << 20, GoHeap: 5 << 20, Resident: 500 << 20}
+		end[i] = Sample{Goroutines: 5, Threads: 84, NngThreads: 14, Descriptors: 10, CHeap: 6 << 20, GoHeap: 5 << 20, Resident: 500 << 20}
 	}
 	require.NoError(t, compare(base, end))
-	end[clients] = Sample{Goroutines: 6, Threads: 45, NngThreads: 15, Descriptors: 11, CHeap: 7 << 20, GoHeap: 6 << 20}
+	end[clients] = Sample{Goroutines: 6, Threads: 85, NngThreads: 15, Descriptors: 11, CHeap: 7 << 20, GoHeap: 6 << 20}
 	var found sentences
 	require.ErrorAs(t, compare(base, end), &found)
 	assert.Len(t, found, len(bounds))

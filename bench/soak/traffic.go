@@ -85,7 +85,7 @@ func allKinds() []*kind {
 		{name: "lines echoed on a hijacked connection", workers: 2, pause: 20 * ms, start: (*traffic).shouts},
 		{name: "cancelled, nethttp.Transport", workers: 2, pause: 50 * ms, start: (*traffic).cancelled},
 		{name: "cancelled, Client.Transact", workers: 2, pause: 50 * ms, start: (*traffic).cancelledTransact},
-		{name: "reset in mid-body", workers: 2, pause: 40 * ms, start: (*traffic).resets},
+		{name: "resets in mid-body and mid-handshake", workers: 2, pause: 40 * ms, start: (*traffic).resets},
 		{name: "slow heads and handshakes, which time out", workers: 4, pause: 50 * ms, start: (*traffic).slowHeads},
 		{name: "requests that are refused", workers: 2, pause: 20 * ms, start: (*traffic).refused},
 	}
