@@ -23,7 +23,7 @@ func main() {
 	flag.Float64Var(&b.seconds, "seconds", 2, "length of a run")
 	flag.BoolVar(&b.short, "short", false, "one short pair each, to check the harness; writes no page")
 	flag.StringVar(&b.profiles, "profile", "", "`folder` for CPU profiles of the Go programs under load")
-	only := flag.String("only", "", "`names` of the figures to measure, with commas; writes no page")
+	only := flag.String("only", "", "`names` of the figures to measure, with commas; writes no page but the section of "+headCost)
 	flag.Parse()
 	if *only != "" {
 		b.only = strings.Split(*only, ",")
@@ -97,6 +97,20 @@ func (b *bench) run(ctx context.Context) error {
 		}
 		b.counts = append(b.counts, counts...)
 	}
+	if b.wants(headCost) {
+		heads, err := b.measureHeads(ctx)
+		if err != nil {
+			return fmt.Errorf("%s: %w", headCost, err)
+		}
+		for _, o := range heads {
+			fmt.Println(o.line())
+		}
+		if !b.short {
+			if err := b.writeHeads(heads); err != nil {
+				return err
+			}
+		}
+	}
 	if b.short || b.only != nil {
 		return nil
 	}
@@ -109,7 +123,7 @@ func (b *bench) wants(name string) bool {
 
 // checkNames refuses names that -only cannot mean.
 func (b *bench) checkNames() error {
-	var names []string
+	names := []string{headCost}
 	for _, f := range figures {
 		names = append(names, f.name)
 	}

@@ -13,6 +13,8 @@ import (
 	"os"
 	"runtime"
 	"runtime/pprof"
+	"syscall"
+	"time"
 )
 
 func main() {
@@ -51,5 +53,8 @@ func counters() string {
 	var mem runtime.MemStats
 	runtime.ReadMemStats(&mem)
 	threads, _ := os.ReadDir("/proc/self/task")
-	return fmt.Sprintf("cgo=%d mallocs=%d threads=%d", runtime.NumCgoCall(), mem.Mallocs, len(threads))
+	var used syscall.Rusage
+	syscall.Getrusage(syscall.RUSAGE_SELF, &used)
+	cpu := time.Duration(used.Utime.Nano() + used.Stime.Nano())
+	return fmt.Sprintf("cgo=%d mallocs=%d threads=%d cpu=%f", runtime.NumCgoCall(), mem.Mallocs, len(threads), cpu.Seconds())
 }
