@@ -1,6 +1,7 @@
-// S29. A connection, or a stream, is freed by one thread as another cancels what reads from
-// it, or as that times out: what the cancellation function uses is still there. The thread
-// that calls it is held back before the first lock that it takes.
+// S29. A connection, a stream, a listener, a dialer, or a client is freed by one thread as
+// another cancels an operation on it, or as that times out: what the cancellation function
+// uses is still there. The thread that calls it is held back before the first lock that it
+// takes.
 // build: -Wl,--wrap=pthread_mutex_lock
 
 #include "wsutil.h"
@@ -61,7 +62,9 @@ static void
 begin(op *o, char *buf, size_t size, bool timeout)
 {
 	op_init(o);
-	op_buf(o, buf, size);
+	if (size != 0) {
+		op_buf(o, buf, size);
+	}
 	held        = false;
 	hold_expire = timeout;
 	nng_aio_set_timeout(o->aio, timeout ? 100 : NNG_DURATION_INFINITE);
@@ -70,7 +73,7 @@ begin(op *o, char *buf, size_t size, bool timeout)
 static void
 end(op *o, pthread_t t)
 {
-	CHECK(op_wait(o, 5000) > 0, "the read does not end");
+	CHECK(op_wait(o, 5000) > 0, "%s: it does not end", test_step);
 	if (t != 0) {
 		pthread_join(t, NULL);
 	}
@@ -141,12 +144,76 @@ try_stream(const char *url, const char *path, bool timeout)
 	nng_stream_listener_free(l);
 }
 
+// try_accept frees a listener as an accept is being cancelled.
+static void
+try_accept(const char *url, bool timeout)
+{
+	nng_stream_listener *l;
+	op                   o;
+	pthread_t            t;
+
+	test_step = url;
+	MUST(nng_stream_listener_alloc(&l, url) == 0);
+	MUST(nng_stream_listener_listen(l) == 0);
+	begin(&o, NULL, 0, timeout);
+	nng_stream_listener_accept(l, op_start(&o));
+	t = cancelled(&o, timeout);
+	nng_stream_listener_free(l);
+	end(&o, t);
+}
+
+// try_dial frees what dials as that is being cancelled. Nobody answers: the system's backlog is
+// full.
+static void
+try_dial(const char *scheme, bool timeout)
+{
+	nng_stream_dialer *d;
+	nng_http_client *  cli;
+	struct sockaddr_in sa  = { 0 };
+	socklen_t          len = sizeof(sa);
+	int                lfd = socket(AF_INET, SOCK_STREAM, 0);
+	int                fd[4];
+	char               url[64];
+	op                 o;
+	pthread_t          t;
+
+	test_step          = "a dial";
+	sa.sin_family      = AF_INET;
+	sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	MUST((bind(lfd, (void *) &sa, len) == 0) && (listen(lfd, 0) == 0));
+	MUST(getsockname(lfd, (void *) &sa, &len) == 0);
+	for (int i = 0; i < 4; i++) {
+		fd[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+		(void) connect(fd[i], (void *) &sa, len);
+	}
+	begin(&o, NULL, 0, timeout);
+	if (scheme == NULL) {
+		cli = client_open(ntohs(sa.sin_port), false);
+		nng_http_client_connect(cli, op_start(&o));
+		t = cancelled(&o, timeout);
+		nng_http_client_free(cli);
+	} else {
+		(void) snprintf(url, sizeof(url), "%s://127.0.0.1:%d/", scheme, ntohs(sa.sin_port));
+		MUST(nng_stream_dialer_alloc(&d, url) == 0);
+		nng_stream_dialer_dial(d, op_start(&o));
+		t = cancelled(&o, timeout);
+		nng_stream_dialer_close(d);
+		nng_stream_dialer_free(d);
+	}
+	end(&o, t);
+	for (int i = 0; i < 4; i++) {
+		close(fd[i]);
+	}
+	close(lfd);
+}
+
 int
 main(void)
 {
 	char ipc[64];
 
 	test_init();
+	alarm(90); // there is much to wait for
 	(void) snprintf(ipc, sizeof(ipc), "ipc:///tmp/nng-s29-%d", (int) getpid());
 	for (int timeout = 0; timeout < 2; timeout++) {
 		test_step = "a connection of HTTP";
@@ -154,6 +221,14 @@ main(void)
 		try_stream("tcp://127.0.0.1:0", "", timeout);
 		try_stream(ipc, NULL, timeout);
 		try_stream("ws://127.0.0.1:0/ws", "/ws", timeout);
+		try_accept("tcp://127.0.0.1:0", timeout);
+		try_accept("tls+tcp://127.0.0.1:0", timeout);
+		try_accept(ipc, timeout);
+		try_accept("ws://127.0.0.1:0/ws", timeout);
+		try_dial(NULL, timeout);
+		try_dial("tcp", timeout);
+		try_dial("tls+tcp", timeout);
+		try_dial("ws", timeout);
 	}
 	return (test_ok("nothing is cancelled on what is freed"));
 }
