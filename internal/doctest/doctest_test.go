@@ -148,7 +148,7 @@ func command(t *testing.T, line, bin, addr string) {
 	default:
 		t.Fatalf("nobody tests the command %q: teach this test or drop it", line)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "bash", "-c", "set -euo pipefail; "+shell)
 	cmd.Dir = root
