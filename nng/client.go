@@ -3,6 +3,7 @@ package nng
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -122,8 +123,14 @@ func (c *Client) giveBack(cc *cClient, result Errno) {
 	c.using.Done()
 }
 
-// freeing is called before what C may be slow to free; tests change it.
-var freeing = func() {}
+// beforeFree is called before what C may be slow to free, if a test has set it.
+var beforeFree atomic.Pointer[func()]
+
+func freeing() {
+	if f := beforeFree.Load(); f != nil {
+		(*f)()
+	}
+}
 
 // free releases the C client. Releases before 1.11 can block in that for ever (defect
 // CL14), so nobody waits long for it.

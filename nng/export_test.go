@@ -21,8 +21,8 @@ func TransactInGo() (undo func()) {
 
 // Freeing has f called before what C may be slow to free, until restore.
 func Freeing(f func()) (restore func()) {
-	freeing = f
-	return func() { freeing = func() {} }
+	beforeFree.Store(&f)
+	return func() { beforeFree.Store(nil) }
 }
 
 // Unsent is how much the writer of a connection has for the system, and in how large buffers.
