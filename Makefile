@@ -106,6 +106,9 @@ nettest: setup lib ## nettest's suite twenty times under the race detector
 fork: setup lib ## 5,000 children started under load; none may inherit a descriptor of nng
 	NNGHTTP_CHILDREN=5000 scripts/with-lib nng $(GO) test -count=1 -run '^TestChildrenInheritNothing$$' -v ./nng
 
+sysfaults: setup-test lib ## the command under strace, which makes its system calls fail
+	scripts/with-lib nng $(GO) -C interop test -count=1 -run '^Test(SystemCallsFail|StartFails|GetFaults|LogOnFullDisk)$$' .
+
 rapid: setup lib ## 100,000 generated connections to nethttp and net/http
 	RAPID_CHECKS=12500 scripts/with-lib nng $(GO) test -count=1 -timeout 30m -run TestRapid -v ./nethttp
 
