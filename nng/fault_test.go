@@ -245,8 +245,9 @@ func TestAllocationFailuresChild(t *testing.T) {
 		past = 0
 		now := settle(live)
 		// Growing for good is fine if it is not once for each failure.
-		again := error(nil)
-		if again = run(); again == nil && now > base {
+		again := run()
+		// On a busy machine what is freed in the background takes its time.
+		for i := 0; again == nil && now > base && i < 50; i++ {
 			now = settle(live)
 		}
 		switch {
