@@ -37,6 +37,7 @@ var skips = []unpatched.Skip{
 
 	{Test: "TestWSCloseListener", Defect: "W2"},
 	{Test: "TestWSDialerSizes", Defect: "W4"},
+	{Test: "TestWSRefusalCloses", Defect: "P1"},
 	{Test: "TestWSCloseAnswered", Defect: "W6"},
 	{Test: "TestWSWords", Defect: "W7"},
 	{Test: "TestWSManyFragments", Defect: "W9"},
