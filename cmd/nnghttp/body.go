@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"net/http/httputil"
+	"net/textproto"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -21,10 +23,11 @@ func responseBody(method string, res *nng.Response, conn io.Reader) (io.Reader, 
 	case method == "HEAD", status < 200, status == 204, status == 304:
 		return strings.NewReader(""), nil
 	case strings.EqualFold(coding, "chunked"):
-		return httputil.NewChunkedReader(bufio.NewReader(conn)), nil
+		r := bufio.NewReader(conn)
+		return &chunkedBody{chunks: httputil.NewChunkedReader(r), r: r}, nil
 	case coding != "":
 		return nil, fmt.Errorf("the transfer coding %q is not known", coding)
-	case length != "":
+	case length != "" || has(res, "Content-Length"):
 		n, err := contentLength(length)
 		if err != nil {
 			return nil, err
@@ -32,6 +35,44 @@ func responseBody(method string, res *nng.Response, conn io.Reader) (io.Reader, 
 		return &exactly{conn, n}, nil
 	}
 	return conn, nil
+}
+
+// has tells an empty field from one that is not there.
+func has(res *nng.Response, name string) bool {
+	fields, err := res.Headers()
+	return err != nil || slices.ContainsFunc(fields, func(h nng.HeaderField) bool { return strings.EqualFold(h.Name, name) })
+}
+
+// A chunkedBody is complete when its trailer section is (RFC 9112, section 7.1.2).
+type chunkedBody struct {
+	chunks io.Reader
+	r      io.Reader // what the chunks are read from
+	end    error
+}
+
+const maxTrailer = 64 << 10
+
+func (b *chunkedBody) Read(p []byte) (int, error) {
+	if b.end != nil {
+		return 0, b.end
+	}
+	n, err := b.chunks.Read(p)
+	if err == io.EOF {
+		trailer := bufio.NewReader(io.LimitReader(b.r, maxTrailer))
+		if _, bad := textproto.NewReader(trailer).ReadMIMEHeader(); bad != nil {
+			err = fmt.Errorf("the trailer after the last chunk: %w", noEOF(bad))
+		}
+	}
+	b.end = err
+	return n, err
+}
+
+// noEOF turns io.EOF, which would be the end of the body, into an error.
+func noEOF(err error) error {
+	if err == io.EOF {
+		return io.ErrUnexpectedEOF
+	}
+	return err
 }
 
 // contentLength parses a Content-Length. Several headers of the name arrive as one

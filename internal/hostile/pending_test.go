@@ -6,14 +6,7 @@ import "testing"
 // the list of faults that they belong to. They are tried nevertheless: one that passes is
 // an ordinary test, and its line here can go.
 var pending = map[string]string{
-	"a7-":           "B1: bytes that came before a reset may be lost",
-	"b2-reset":      "B2: a body that is cut by a reset is taken for whole",
-	"c1-empty-line": "C1: an empty line before a response is skipped, net/http refuses it",
-	"c2-crlf":       "C2: an empty line after a response is the next one",
-	"field-1":       "P5: a field without a name is taken, in responses",
-	"line-":         "CL9: the version of a response is not looked at",
-	"e3-chunks-2":   "E3: control characters in a chunk's extension",
-	"ws-":           "P1: the 400 of a failed WebSocket handshake does not close",
+	"e3-chunks-2": "E3: control characters in a chunk's extension",
 }
 
 // failed reports what a script has shown: as a failure, or as one that is expected.

@@ -27,8 +27,8 @@ func Requests(stream []byte) (all []Request, more bool) {
 	whole := len(stream)
 	for {
 		// RFC 9112, 2.2: empty lines before a request are skipped.
-		for bytes.HasPrefix(stream, []byte("\r\n")) {
-			stream = stream[2:]
+		for line, rest, ok := cutLine(stream); ok && line == ""; line, rest, ok = cutLine(stream) {
+			stream = rest
 		}
 		if len(stream) == 0 {
 			return all, true

@@ -178,6 +178,9 @@ func (p *Player) Play(c net.Conn, script []byte) (open bool) {
 			_ = c.Close()
 			return false
 		case 'r':
+			if over, ok := c.(interface{ NetConn() net.Conn }); ok {
+				c = over.NetConn() // TLS would say that this is the end
+			}
 			if tcp, ok := c.(*net.TCPConn); ok {
 				_ = tcp.SetLinger(0)
 			}

@@ -170,9 +170,14 @@ func (a Answer) String() string {
 
 var equalLengths = regexp.MustCompile(`(?i)\ncontent-length:[ \t]*\d+([ \t]*,[ \t]*\d+)+`)
 
+var blankBeforeColon = regexp.MustCompile(`(?i)(\n(?:content-length|transfer-encoding))[ \t]+:`)
+
 // Answers reads a stream of responses to GET with net/http's reader. reset tells that the
 // stream did not end by itself.
 func Answers(stream []byte, reset bool) (all []Answer) {
+	// RFC 9112, 5.1: in responses blanks before the colon mean nothing. net/http does not know
+	// the field then.
+	stream = blankBeforeColon.ReplaceAll(stream, []byte("$1:"))
 	// RFC 9110, 8.6 lets a recipient take a list of equal lengths. net/http does not.
 	stream = equalLengths.ReplaceAllFunc(stream, func(line []byte) []byte {
 		name, list, _ := bytes.Cut(line, []byte(":"))
@@ -188,10 +193,14 @@ func Answers(stream []byte, reset bool) (all []Answer) {
 	r := bufio.NewReader(bytes.NewReader(stream))
 	for len(all) < 10 {
 		for {
-			if b, err := r.Peek(2); err != nil || string(b) != "\r\n" || len(all) == 0 {
-				break
+			// An empty line too many after a response is skipped, so before the first one, too.
+			// net/http refuses that.
+			b, _ := r.Peek(2)
+			if line, rest, ok := cutLine(b); ok && line == "" {
+				_, _ = r.Discard(len(b) - len(rest))
+				continue
 			}
-			_, _ = r.Discard(2) // behind a response; in front of the first it is an error
+			break
 		}
 		res, err := http.ReadResponse(r, &http.Request{Method: http.MethodGet})
 		if err != nil {

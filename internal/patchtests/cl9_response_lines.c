@@ -60,6 +60,11 @@ main(void)
 	bad("HTTP/1.1 200abc OK\r\nX: y\r\n\r\n");
 	bad("HTTP/1.1  200 OK\r\nX: y\r\n\r\n");
 	bad("HTTP/1.1 099 OK\r\nX: y\r\n\r\n");
+	bad(" 200 OK\r\nX: y\r\n\r\n");
+	bad("HTTP/ 200 OK\r\nX: y\r\n\r\n");
+	bad("HTTP/1 200 OK\r\nX: y\r\n\r\n");
+	bad("HTTP/1.11 200 OK\r\nX: y\r\n\r\n");
+	bad("XHTTP/1.1 200 OK\r\nX: y\r\n\r\n");
 
 	test_step = "values that go on";
 	good("HTTP/1.1 200 OK\r\nX: a\r\n b\r\n\r\n", 200, "OK", "a b");
@@ -77,5 +82,9 @@ main(void)
 	bad("HTTP/1.1 200 OK\r\nX y: z\r\n\r\n");
 	bad("HTTP/1.1 200 OK\r\n: z\r\n\r\n");
 	bad("HTTP/1.1 200 OK\r\nX\r\n\r\n");
+
+	test_step = "a control character";
+	bad("HTTP/1.1 200 OK\r\nX: \x7f\r\n\r\n");
+	bad("HTTP/1.1 200 O\x7fK\r\nX: y\r\n\r\n");
 	return (test_ok("responses are understood"));
 }
