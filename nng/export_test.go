@@ -107,11 +107,11 @@ func HaveLimits() bool { return haveLimits() }
 
 // FillGate takes all the room that there is in C, until empty is called.
 func FillGate() (empty func()) {
-	for range cap(gate) {
+	for range gateSize {
 		enterC()
 	}
 	return func() {
-		for range cap(gate) {
+		for range gateSize {
 			leaveC()
 		}
 	}
