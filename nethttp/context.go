@@ -91,13 +91,18 @@ func (c *requestContext) watched() bool {
 // stopWatching ends the watch and returns what it has read. From then on the connection's
 // deadline for reading is left alone.
 func (c *requestContext) stopWatching() []byte {
-	c.stop.Do(c.endWatch)
+	c.mu.Lock()
+	c.ended = true
+	none := c.timer == nil // and so there was no read
+	c.mu.Unlock()
+	if !none {
+		c.stop.Do(c.endWatch)
+	}
 	return c.byte[:c.got]
 }
 
 func (c *requestContext) endWatch() {
 	c.mu.Lock()
-	c.ended = true
 	reading := c.reading
 	if c.timer != nil {
 		c.timer.Stop()

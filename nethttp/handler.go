@@ -44,7 +44,7 @@ func (a *adapter) serve(ctx context.Context, conn *nng.Conn, creq *nng.Request) 
 	if err != nil {
 		return nil, err
 	}
-	start := time.Now()
+	start := a.clock()
 	w := newResponse(a, conn, ctx)
 	defer w.release()
 	defer w.ctx.Cancel()
@@ -81,7 +81,7 @@ func (a *adapter) serve(ctx context.Context, conn *nng.Conn, creq *nng.Request) 
 	if !a.keepAlive() {
 		_ = w.conn.Flush(ctx) // Shutdown waits for the handler, not for nng
 	}
-	w.ended = time.Now()
+	w.ended = a.clock()
 	if reusable {
 		return res, nil
 	}
@@ -127,6 +127,14 @@ func (a *adapter) leave(w *response, start time.Time) {
 	if a.server != nil {
 		a.server.leave(w, start)
 	}
+}
+
+// clock is the time, if somebody observes requests.
+func (a *adapter) clock() (now time.Time) {
+	if a.server != nil && a.server.Observe != nil {
+		now = time.Now()
+	}
+	return now
 }
 
 func (a *adapter) observe(w *response, start time.Time) {

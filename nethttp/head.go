@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// writeHead sends the head of the response, when the first part of the body is known, and
+// writeHead sends the head of the response, when the first part of the body is known (body), and
 // decides how the body is framed (RFC 9112, section 6) and whether the connection lives on.
-func (w *response) writeHead(first []byte) {
+func (w *response) writeHead(body []byte) {
 	w.headSent = true
 	h := w.sent
 	isHead := w.req.Method == http.MethodHead
@@ -31,46 +31,46 @@ func (w *response) writeHead(first []byte) {
 		trailers = true
 		w.declareTrailer(name)
 	}
-	coding := h.Get("Transfer-Encoding")
+	coding := first(h, "Transfer-Encoding")
 
 	var set extraFields
 	_, hasLength := h["Content-Length"]
-	if w.done.Load() && !trailers && coding == "" && allowed && !hasLength && (!isHead || len(first) > 0) {
-		w.length = int64(len(first))
+	if w.done.Load() && !trailers && coding == "" && allowed && !hasLength && (!isHead || len(body) > 0) {
+		w.length = int64(len(body))
 		set.length = w.length
 		set.hasLength = true
 	}
 
 	if !allowed {
-		h.Del("Content-Length") // also of a 304, as net/http does
-		h.Del("Transfer-Encoding")
+		delete(h, "Content-Length") // also of a 304, as net/http does
+		delete(h, "Transfer-Encoding")
 		if w.status == http.StatusNotModified {
-			h.Del("Content-Type")
+			delete(h, "Content-Type")
 		}
-	} else if len(first) > 0 && coding == "" && h.Get("Content-Encoding") == "" {
+	} else if len(body) > 0 && coding == "" && first(h, "Content-Encoding") == "" {
 		if _, ok := h["Content-Type"]; !ok {
-			set.contentType = http.DetectContentType(first)
+			set.contentType = http.DetectContentType(body)
 		}
 	}
 	if w.length >= 0 && coding != "" && coding != "identity" {
 		w.a.log().Error("nethttp: a handler has set both Transfer-Encoding and Content-Length; the length is ignored",
 			"coding", coding, "length", w.length)
-		h.Del("Content-Length")
+		delete(h, "Content-Length")
 		w.length = -1
 	}
 	switch {
 	case isHead || !allowed:
-		h.Del("Transfer-Encoding")
+		delete(h, "Transfer-Encoding")
 	case w.length >= 0:
-		h.Del("Transfer-Encoding")
+		delete(h, "Transfer-Encoding")
 	case !w.req.ProtoAtLeast(1, 1) || coding == "identity":
 		w.closing = true // which ends the body
-		h.Del("Transfer-Encoding")
+		delete(h, "Transfer-Encoding")
 	default:
 		w.writeChunks()
 		set.chunked = true
 		if coding == "chunked" {
-			h.Del("Transfer-Encoding")
+			delete(h, "Transfer-Encoding")
 		}
 	}
 
@@ -79,13 +79,22 @@ func (w *response) writeHead(first []byte) {
 		set.date = true
 	}
 	if w.closing && !isSwitch(w.status, h) && !hasToken(h["Connection"], "close") {
-		h.Del("Connection")
+		delete(h, "Connection")
 		set.close = true
 	}
 	w.writeStatus(w.status)
 	_ = h.WriteSubset(w.out, exclude)
 	set.write(w)
 	_, _ = w.out.WriteString("\r\n")
+}
+
+// first is Header.Get for a key that is in canonical form, which to find out costs more than
+// the rest. So does Header.Del.
+func first(h http.Header, key string) string {
+	if v := h[key]; len(v) > 0 {
+		return v[0]
+	}
+	return ""
 }
 
 // decideClose finds out whether the connection ends with this response. To keep it, what

@@ -245,12 +245,12 @@ func (w *response) writeHeader(status int) {
 	if w.sent = w.header; w.shared {
 		w.sent = w.header.Clone()
 	}
-	if cl := w.sent.Get("Content-Length"); cl != "" {
+	if cl := first(w.sent, "Content-Length"); cl != "" {
 		if n, err := strconv.ParseInt(cl, 10, 64); err == nil && n >= 0 {
 			w.length = n
 		} else {
 			w.a.log().Error("nethttp: a handler has set an invalid Content-Length", "value", cl)
-			w.sent.Del("Content-Length")
+			delete(w.sent, "Content-Length")
 		}
 	}
 }

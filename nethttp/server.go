@@ -398,12 +398,11 @@ func (s *Server) admit(w *response, head nng.RequestHead) error {
 	if err := s.enter(w); err != nil {
 		return err
 	}
-	now := time.Now()
 	if s.ReadTimeout > 0 {
-		_ = w.conn.SetReadDeadline(now.Add(s.ReadTimeout))
+		_ = w.conn.SetReadDeadline(time.Now().Add(s.ReadTimeout))
 	}
 	if s.WriteTimeout > 0 {
-		_ = w.conn.SetWriteDeadline(now.Add(s.WriteTimeout))
+		_ = w.conn.SetWriteDeadline(time.Now().Add(s.WriteTimeout))
 	}
 	return nil
 }
