@@ -59,6 +59,10 @@ type response struct {
 	surprise bool // because it came before the body's end: the client may have sent more behind that
 	failed   error
 
+	// Guarded by the mutex of the server: its list of what is being served.
+	next, prev *response
+	entered    bool
+
 	done       atomic.Bool // the handler has returned; set with deadlines held
 	hijacked   atomic.Bool // set with mu held
 	fullDuplex atomic.Bool

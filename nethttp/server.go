@@ -84,9 +84,10 @@ type Server struct {
 	patterns   []route
 	serving    map[*nng.Server][]*nng.Handler // with our handlers on it
 	onShutdown []func()
-	stopped    chan struct{}          // closed when Shutdown or Close has ended
-	active     map[*response]struct{} // requests that are being served, but hijacked ones
-	idle       chan struct{}          // closed when there are none any more, once closing
+	stopped    chan struct{} // closed when Shutdown or Close has ended
+	active     *response     // the first of those that are being served, without hijacked ones
+	inFlight   int           // how many these are
+	idle       chan struct{} // closed when there are none any more, once closing
 }
 
 type route struct {
@@ -301,7 +302,7 @@ func (s *Server) stop(ctx context.Context) error {
 	serving, stopped := s.serving, s.stopped
 	if first {
 		s.idle = make(chan struct{})
-		if len(s.active) == 0 {
+		if s.inFlight == 0 {
 			close(s.idle)
 		}
 		for _, f := range s.onShutdown {
@@ -366,10 +367,10 @@ func (s *Server) wait(ctx context.Context) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.active) == 0 {
+	if s.inFlight == 0 {
 		return nil
 	}
-	for w := range s.active {
+	for w := s.active; w != nil; w = w.next {
 		w.ctx.Cancel()
 		go w.conn.Close() // the handler's reads and writes fail from here on
 	}
@@ -380,7 +381,7 @@ func (s *Server) wait(ctx context.Context) error {
 func (s *Server) InFlight() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.active)
+	return s.inFlight
 }
 
 // admit lets a request be served, or refuses it.
@@ -414,13 +415,15 @@ func (s *Server) enter(w *response) error {
 	if s.closing.Load() {
 		return &refusal{http.StatusServiceUnavailable, "the server is stopping"}
 	}
-	if s.MaxInFlight > 0 && len(s.active) >= s.MaxInFlight {
+	if s.MaxInFlight > 0 && s.inFlight >= s.MaxInFlight {
 		return &refusal{http.StatusServiceUnavailable, "too many requests are being served"}
 	}
-	if s.active == nil {
-		s.active = make(map[*response]struct{})
+	s.inFlight++
+	w.entered = true
+	if w.next = s.active; w.next != nil {
+		w.next.prev = w
 	}
-	s.active[w] = struct{}{}
+	s.active = w
 	return nil
 }
 
@@ -428,11 +431,21 @@ func (s *Server) enter(w *response) error {
 func (s *Server) exit(w *response) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, ok := s.active[w]; !ok {
+	if !w.entered {
 		return
 	}
-	delete(s.active, w)
-	if len(s.active) == 0 && s.idle != nil {
+	w.entered = false
+	if w.next != nil {
+		w.next.prev = w.prev
+	}
+	if w.prev != nil {
+		w.prev.next = w.next
+	} else {
+		s.active = w.next
+	}
+	w.next, w.prev = nil, nil
+	s.inFlight--
+	if s.inFlight == 0 && s.idle != nil {
 		close(s.idle)
 	}
 }
