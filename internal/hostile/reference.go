@@ -61,6 +61,9 @@ func readHead(stream []byte) (r Request, chunked bool, length int, rest []byte, 
 		return r, false, 0, nil, false
 	}
 	words := strings.Split(line, " ")
+	if len(words) == 3 && words[1] == "" {
+		words[1] = "/" // nng's WebSocket dialers mean that, as published
+	}
 	if len(words) != 3 || !isToken(words[0]) || !isTarget(words[1]) {
 		return r, false, 0, nil, false
 	}

@@ -172,12 +172,14 @@ var equalLengths = regexp.MustCompile(`(?i)\ncontent-length:[ \t]*\d+([ \t]*,[ \
 
 var blankBeforeColon = regexp.MustCompile(`(?i)(\n(?:content-length|transfer-encoding))[ \t]+:`)
 
+// NoBlanks takes away blanks before the colon of the fields that say where a body ends. They
+// mean nothing in responses (RFC 9112, 5.1), as libnng reads them; net/http does not know the
+// field then.
+func NoBlanks(stream []byte) []byte { return blankBeforeColon.ReplaceAll(stream, []byte("$1:")) }
+
 // Answers reads a stream of responses to GET with net/http's reader. reset tells that the
 // stream did not end by itself.
 func Answers(stream []byte, reset bool) (all []Answer) {
-	// RFC 9112, 5.1: in responses blanks before the colon mean nothing. net/http does not know
-	// the field then.
-	stream = blankBeforeColon.ReplaceAll(stream, []byte("$1:"))
 	// RFC 9110, 8.6 lets a recipient take a list of equal lengths. net/http does not.
 	stream = equalLengths.ReplaceAllFunc(stream, func(line []byte) []byte {
 		name, list, _ := bytes.Cut(line, []byte(":"))
@@ -274,6 +276,9 @@ func (u *Upstream) Ask(ctx context.Context, kind int, script []byte, p Player) e
 	sent, _ := Sent(script)
 	if kind == WebSocket {
 		return checkMessages(sent, messages)
+	}
+	if kind != Transport { // which has net/http's reader
+		sent = NoBlanks(sent)
 	}
 	wanted := Answers(sent, bytes.HasSuffix(script, []byte(Act('r'))))
 	for i, a := range got {
