@@ -20,7 +20,7 @@ const (
 	pageEnd   = "<!-- end -->"
 )
 
-// writePage writes the measured part of the page anew, and the pictures.
+// writePage writes the measured part of the page again, and the pictures.
 func (b *bench) writePage() error {
 	text, err := os.ReadFile(page)
 	if err != nil {

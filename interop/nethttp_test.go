@@ -86,7 +86,7 @@ func (l silentLog) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// forget starts counting anew.
+// forget starts counting again.
 func (p *peerServer) forget() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -146,7 +146,7 @@ func (b *body) readTrailer() error {
 	return nil
 }
 
-var errBareEnd = errors.New("nethttp: a bare line feed ends the chunked body, in place of CR LF")
+var errBareEnd = errors.New("nethttp: a bare line feed ends the chunked body, instead of CR LF")
 
 // peekTrailer waits for all that chunkSource takes for the trailer section.
 func (b *body) peekTrailer() ([]byte, error) {

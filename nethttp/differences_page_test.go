@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-var writePage = flag.Bool("write-page", false, "write the table of docs/nethttp.md anew")
+var writePage = flag.Bool("write-page", false, "write the table of docs/nethttp.md again")
 
 // The table of differences in docs/nethttp.md is that of TestDifferential.
 func TestDifferencesPage(t *testing.T) {

@@ -234,7 +234,7 @@ func TestContextEnds(t *testing.T) {
 		select {
 		case <-ended:
 		case <-time.After(5 * time.Second):
-			t.Fatal("the handler waits for ever")
+			t.Fatal("the handler waits forever")
 		}
 	})
 	t.Run("the client goes in the body", func(t *testing.T) {

@@ -163,7 +163,7 @@ func (w *response) abandon() {
 	if locked {
 		w.stopContinue()
 		_ = w.out.Flush()
-		_ = w.conn.Close() // or nng would answer 500 in place of a goroutine that has ended
+		_ = w.conn.Close() // or nng would answer 500 instead of a goroutine that has ended
 	}
 }
 

@@ -409,7 +409,7 @@ func TestResponseController(t *testing.T) {
 		case err := <-result:
 			require.True(t, isTimeout(err), "%v", err)
 		case <-time.After(5 * time.Second):
-			t.Fatal("Write waits for ever")
+			t.Fatal("Write waits forever")
 		}
 	})
 	t.Run("EnableFullDuplex", func(t *testing.T) {

@@ -139,7 +139,7 @@ func trListen(t testing.TB, serve func(n int, conn net.Conn)) (addr string) {
 	return l.Addr().String()
 }
 
-// trFull is the address of a listener whose queue is full: a dial waits for ever.
+// trFull is the address of a listener whose queue is full: a dial waits forever.
 func trFull(t testing.TB) (addr string) {
 	t.Helper()
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)

@@ -132,7 +132,7 @@ func freeing() {
 	}
 }
 
-// free releases the C client. Releases before 1.11 can block in that for ever (defect
+// free releases the C client. Releases before 1.11 can block in that forever (defect
 // CL14), so nobody waits long for it.
 func (cc *cClient) free() {
 	done := make(chan struct{})

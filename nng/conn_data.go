@@ -12,7 +12,7 @@ import (
 // #include "http_cgo.h"
 import "C"
 
-// OnData has fn called with whatever arrives on the connection, in place of Read
+// OnData has fn called with whatever arrives on the connection, instead of Read
 // (nng_http_conn_read, again and again). It is for very many connections, which need no
 // goroutine while nothing arrives, and for those who like C's callbacks.
 //
@@ -70,7 +70,7 @@ func (c *Conn) OnData(fn func(p []byte, err error)) error {
 // dataRead is the most that OnData's function gets at once.
 const dataRead = 16 << 10
 
-// A dataSide is what OnData has set up, in place of reads.
+// A dataSide is what OnData has set up, instead of reads.
 type dataSide struct {
 	conn   *Conn
 	fn     func(p []byte, err error)

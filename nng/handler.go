@@ -27,7 +27,7 @@ type Handler struct {
 
 	mu       sync.Mutex
 	path     string
-	c        *cHandler // nil when it must be made anew
+	c        *cHandler // nil when it must be made again
 	server   *Server   // the server it is on
 	closed   bool
 	settings [settingKinds]func(*C.nng_http_handler) C.int
@@ -38,7 +38,7 @@ type Handler struct {
 
 func init() { ownchecks.Mark = func(h any) { h.(*Handler).ownChecks = true } }
 
-// The settings of a handler, kept so that it can be made anew: C lets nobody change
+// The settings of a handler, kept so that it can be made again: C lets nobody change
 // a handler that has been on a server (defect S26), and one that was removed stays
 // in use by connections (defects S8 and S9).
 const (
@@ -119,7 +119,7 @@ func (h *Handler) build(op string) error {
 	return nil
 }
 
-// set changes a setting and makes the C handler anew with it: some settings of C do not
+// set changes a setting and makes the C handler again with it: some settings of C do not
 // take back what was set before (defect S27).
 func (h *Handler) set(op string, kind int, apply func(*C.nng_http_handler) C.int) error {
 	h.mu.Lock()

@@ -136,7 +136,7 @@ func TestFileHandler(t *testing.T) {
 	writeFile(t, file, "one")
 	assert.Equal(t, "one", get(t, url+"/late"))
 	writeFile(t, file, "two")
-	assert.Equal(t, "two", get(t, url+"/late"), "it is read anew")
+	assert.Equal(t, "two", get(t, url+"/late"), "it is read again")
 	assert.Equal(t, 405, ask(t, "POST", url+"/late", "").StatusCode)
 }
 
@@ -448,8 +448,8 @@ func TestOwnBody(t *testing.T) {
 	assert.Equal(t, "5\r\nhello\r\n0\r\n\r\n", string(got))
 }
 
-// A handler that was removed can be set up anew and added again, here or elsewhere.
-// C would answer EBUSY for ever (defect S26).
+// A handler that was removed can be set up again and added again, here or elsewhere.
+// C would answer EBUSY forever (defect S26).
 func TestHandlerReuse(t *testing.T) {
 	one, two := newServer(t), newServer(t)
 	h := newHandler(t, "/x", echo)

@@ -50,7 +50,7 @@ nngo_events nngo_events_take(bool late);
 
 // nngo_gather and nngo_run are put around calls that make something of Go's, and around those
 // that start or end operations: what they make is the loop's, and the tasks that come of them
-// run in nngo_run, in place of waking one of nng's threads. They may be nested. The caller of
+// run in nngo_run, instead of waking one of nng's threads. They may be nested. The caller of
 // nngo_run holds no locks.
 void nngo_gather(void);
 void nngo_run(void);

@@ -287,7 +287,7 @@ var headBuffers = sync.Pool{New: func() any {
 	return &b
 }}
 
-// SetHeader sets a header, in place of one of the same name
+// SetHeader sets a header and replaces one of the same name
 // (nng_http_req_set_header, nng_http_res_set_header). Names that are no tokens and
 // values with control characters are refused with ErrInvalid.
 func (m *message) SetHeader(name, value string) error {

@@ -83,7 +83,7 @@ func upstreamFreeAddress(t *testing.T) string {
 }
 
 // supplemental/websocket/wssfile_test.c, and of tests/tls.c what is about
-// certificates: with https in place of wss and tls+tcp.
+// certificates: with https instead of wss and tls+tcp.
 func TestUpstreamTLSFile(t *testing.T) {
 	upstreamNeedsTLS(t)
 	dir := t.TempDir()

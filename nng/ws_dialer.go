@@ -168,7 +168,7 @@ func (d *WSDialer) Dial(ctx context.Context) (*WSConn, error) {
 // abort ends a dial. Cancelling its aio would not do: without our patch nng may complete
 // that a second time, as the handshake ends (defect W12). Closing the dialer is safe, but
 // without our patch it has no effect between two steps of the handshake (defect W13).
-// Then the dial never ends and C keeps the dialer and the connection for ever, which
+// Then the dial never ends and C keeps the dialer and the connection forever, which
 // abort tells with false, and it has freed o.
 func (d *WSDialer) abort(c *C.nng_stream_dialer, o *op) bool {
 	C.nng_stream_dialer_close(c)
@@ -202,7 +202,7 @@ func (d *WSDialer) SetSendMaxFrame(bytes int) error {
 	return d.setSize("set send max frame", &d.sendMaxFrame, bytes)
 }
 
-// SetHeader sets a header of the request, in place of one of the same name
+// SetHeader sets a header of the request and replaces one of the same name
 // (NNG_OPT_WS_REQUEST_HEADER).
 //
 // Errors: ErrInvalid (not a header, or one that the handshake itself needs), ErrTooLong,

@@ -88,7 +88,7 @@ func (l *WSListener) SetSendMaxFrame(bytes int) error {
 	return l.setSize("set send max frame", &l.sendMaxFrame, bytes)
 }
 
-// SetHeader sets a header of the response, in place of one of the same name
+// SetHeader sets a header of the response and replaces one of the same name
 // (NNG_OPT_WS_RESPONSE_HEADER). nng 1.5.2 crashes on that (defect W11), so it needs a
 // library with our patch for it.
 //

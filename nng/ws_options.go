@@ -63,7 +63,7 @@ func (o *wsOptions) SetProtocols(names ...string) error {
 	return o.set("set protocols", func() { o.protocols = strings.Join(names, ", ") })
 }
 
-// setHeader sets a header of the handshake, in place of one of the same name.
+// setHeader sets a header of the handshake and replaces one of the same name.
 func (o *wsOptions) setHeader(name, value string) error {
 	if err := checkHeader(o.kind, "set header", name, value); err != nil {
 		return err

@@ -491,7 +491,7 @@ func TestWSPeerCloses(t *testing.T) {
 				require.NoError(t, client.Close())
 				time.Sleep(50 * time.Millisecond)
 			}
-			// On a closed stream nng's own receive would wait for ever.
+			// On a closed stream nng's own receive would wait forever.
 			for range 3 {
 				_, err := server.ReadMessage(timeout(t, 5*time.Second))
 				require.ErrorIs(t, err, nng.ErrConnShut)
@@ -748,7 +748,7 @@ func TestWSSharesPort(t *testing.T) {
 			require.NoError(t, again.Listen())
 			server3, client3 := wsPair(t, again, trust, func(d *nng.WSDialer) error { return d.SetProtocols("again") })
 			assert.Equal(t, "again", client3.SubProtocol())
-			wsTransfer(t, client3, server3, []byte("in place of the first"))
+			wsTransfer(t, client3, server3, []byte("instead of the first"))
 			require.NoError(t, again.Close())
 			_, err = newWSDialer(t, ws+"/one", trust).Dial(timeout(t, 10*time.Second))
 			assert.ErrorIs(t, err, nng.ErrConnRefused)

@@ -30,7 +30,7 @@ func TestUpToDate(t *testing.T) {
 	require.NoError(t, err)
 	got, err := os.ReadFile(filepath.Join(dir, output))
 	require.NoError(t, err, "go generate ./nng makes it")
-	assert.Equal(t, string(table.markdown()), string(got), "%s is out of date; go generate ./nng makes it anew", output)
+	assert.Equal(t, string(table.markdown()), string(got), "%s is out of date; go generate ./nng makes it again", output)
 
 	again, err := makeTable(dir)
 	require.NoError(t, err)

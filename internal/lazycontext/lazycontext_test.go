@@ -337,7 +337,7 @@ func TestLazyContextConcurrently(t *testing.T) {
 				select {
 				case <-over:
 				case <-time.After(10 * time.Second):
-					require.Fail(t, "something waits for ever")
+					require.Fail(t, "something waits forever")
 				}
 			}
 		})

@@ -1,6 +1,6 @@
 // CL23 (part). A peer that ends a TLS connection properly, with close_notify,
 // is an ordinary end of stream: readers get NNG_ECONNSHUT, and a second read
-// must not wait for ever while the peer keeps its TCP side open.
+// must not wait forever while the peer keeps its TCP side open.
 
 #include "testutil.h"
 

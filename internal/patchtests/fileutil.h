@@ -99,7 +99,7 @@ add_file(server *s, const char *path, const char *name)
 	MUST(nng_http_server_add_handler(s->srv, h) == 0);
 }
 
-// An answer has the status 0 when the connection ended in place of one.
+// An answer has the status 0 when the connection ended instead of one.
 typedef struct {
 	int                status;
 	bool               has_length;

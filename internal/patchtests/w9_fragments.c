@@ -118,7 +118,7 @@ main(void)
 	MUST(pthread_create(&t, NULL, writer_main, &w) == 0);
 	rv = op_wait(&r, 18000);
 	cpu = cpu_s() - cpu;
-	CHECK(rv != -1, "the message goes on for ever");
+	CHECK(rv != -1, "the message goes on forever");
 	CHECK(rv != 0, "the message is delivered");
 	CHECK(close_code(fd) == 1009, "the close code is another");
 	printf("empty fragments: %.2f s of CPU\n", cpu);
