@@ -4,7 +4,7 @@ package nng
 
 // go test -asan sets this tag: the library with AddressSanitizer and UBSan inside ("make lib-asan").
 
-// #cgo CFLAGS: -I${SRCDIR}/../build/nng-asan/include -fsanitize=undefined -fno-sanitize=nonnull-attribute -fno-sanitize-recover=undefined
+// #cgo CFLAGS: -I${SRCDIR}/../build/nng-asan/include -fsanitize=undefined
 // #cgo LDFLAGS: ${SRCDIR}/../build/nng-asan/lib/libnng.a -lmbedtls -lmbedx509 -lmbedcrypto -lpthread -lubsan
 import "C"
 

@@ -61,8 +61,9 @@ func readHead(stream []byte) (r Request, chunked bool, length int, rest []byte, 
 		return r, false, 0, nil, false
 	}
 	words := strings.Split(line, " ")
-	if len(words) == 3 && words[1] == "" {
-		words[1] = "/" // nng's WebSocket dialers mean that, as published
+	noTarget := len(words) == 3 && words[1] == ""
+	if noTarget {
+		words[1] = "/"
 	}
 	if len(words) != 3 || !isToken(words[0]) || !isTarget(words[1]) {
 		return r, false, 0, nil, false
@@ -74,6 +75,7 @@ func readHead(stream []byte) (r Request, chunked bool, length int, rest []byte, 
 	r = Request{Method: words[0], Target: words[1], Minor: int(minor[0] - '0')}
 	var hosts, lengths, codings []string
 	var options []string
+	var upgrade bool
 	for {
 		line, rest, ok = cutLine(rest)
 		if !ok {
@@ -95,11 +97,16 @@ func readHead(stream []byte) (r Request, chunked bool, length int, rest []byte, 
 			lengths = append(lengths, value)
 		case "transfer-encoding":
 			codings = append(codings, value)
+		case "upgrade":
+			upgrade = true
 		case "connection":
 			for option := range strings.SplitSeq(strings.ToLower(value), ",") {
 				options = append(options, strings.Trim(option, " \t"))
 			}
 		}
+	}
+	if noTarget && !upgrade { // nng's WebSocket dialers, as published, mean the root
+		return r, false, 0, nil, false
 	}
 	if len(hosts) > 1 || len(hosts) == 0 && r.Minor > 0 || len(hosts) == 1 && !isHost(hosts[0]) {
 		return r, false, 0, nil, false

@@ -105,7 +105,9 @@ main(void)
 	head("GET  / HTTP/1.1", H, NNG_EPROTO);
 	head("GET /  HTTP/1.1", H, NNG_EPROTO);
 	head("GET / HTTP/1.1 ", H, NNG_EPROTO);
-	head("GET  HTTP/1.1", H, 0); // as nng's WebSocket dialers ask for the root
+	head("GET  HTTP/1.1", H, NNG_EPROTO);
+	// As nng's WebSocket dialers ask for the root.
+	head("GET  HTTP/1.1", H "Upgrade: websocket\r\n", 0);
 	head("GET / a HTTP/1.1", H, NNG_EPROTO);
 	head("GET / HTTP/1", H, NNG_EPROTO);
 	head("GET / HTTP/1.", H, NNG_EPROTO);
