@@ -17,7 +17,7 @@ var skips = []unpatched.Skip{
 	{Test: "TestTransportManyHosts", Defect: "X3"},
 
 	{Test: "TestContextValues", Defect: "L1"},
-	{Test: "TestListenServesNetHTTP", Defect: "L1"},
+	{Test: "TestListenServesNetHTTP", Defect: "L1 P17"},
 	{Test: "TestRequest", Defect: "L1"},
 }
 

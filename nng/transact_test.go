@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"sync"
 	"testing"
 	"time"
@@ -260,8 +261,9 @@ func TestTransactTooLarge(t *testing.T) {
 func TestTransactBound(t *testing.T) {
 	for _, framing := range []string{"length", "chunked", "chunks of one", "end"} {
 		t.Run(framing, func(t *testing.T) {
-			size := 0
+			var wanted atomic.Int64 // the race detector does not see what C sends
 			url := answering(t, func(conn net.Conn, _ *http.Request) bool {
+				size := int(wanted.Load())
 				body := strings.Repeat("b", size)
 				switch framing {
 				case "length":
@@ -279,15 +281,15 @@ func TestTransactBound(t *testing.T) {
 				client, ctx := newClient(t, url), timeout(t, 60*time.Second)
 				for _, max := range []int{1, 2, 999, 8192, 20000} {
 					require.NoError(t, client.SetMaxBody(max))
-					size = max
+					wanted.Store(int64(max))
 					res := newResponse(t)
 					require.NoError(t, client.Transact(ctx, newRequest(t, url), res))
-					require.Equal(t, size, len(res.Data()))
-					size = max + 1
+					require.Equal(t, max, len(res.Data()))
+					wanted.Store(int64(max + 1))
 					require.ErrorIs(t, client.Transact(ctx, newRequest(t, url), res), nng.ErrTooLong)
 					require.NoError(t, client.SetMaxBody(0))
 					require.NoError(t, client.Transact(ctx, newRequest(t, url), res))
-					require.Equal(t, size, len(res.Data()))
+					require.Equal(t, max+1, len(res.Data()))
 				}
 			})
 		})
@@ -296,16 +298,16 @@ func TestTransactBound(t *testing.T) {
 
 // The default lets 64 MiB through and no more. Nothing of such a size is sent.
 func TestTransactDefaultBound(t *testing.T) {
-	length := 0
+	var length atomic.Int64
 	url := answering(t, func(conn net.Conn, _ *http.Request) bool {
-		fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", length)
+		fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", length.Load())
 		return false
 	})
 	transactions(t, func(t *testing.T) {
-		length = nng.DefaultMaxBody
+		length.Store(nng.DefaultMaxBody)
 		_, err := transact(t, url, "GET", false)
 		require.ErrorIs(t, err, nng.ErrConnShut) // before its end
-		length++
+		length.Add(1)
 		_, err = transact(t, url, "GET", false)
 		require.ErrorIs(t, err, nng.ErrTooLong)
 		_, err = transact(t, url, "GET", true)
