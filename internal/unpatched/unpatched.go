@@ -237,7 +237,7 @@ func one(program, run string, often bool) (result string, ok, gone bool) {
 		return "PASSES, or skips itself, so it need not be listed", false, false
 	case ctx.Err() != nil, strings.Contains(out, "panic: test timed out"):
 		return "hangs", true, false
-	case strings.Contains(out, "\nSIG"), strings.Contains(out, "signal: "):
+	case cmd.ProcessState.ExitCode() < 0, strings.Contains(out, "\nSIG"):
 		return "ends the process", true, false
 	}
 	return "fails", true, false
