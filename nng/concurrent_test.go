@@ -78,16 +78,26 @@ func intruders(conn *nng.Conn, req *nng.Request, res *nng.Response, hijacks *ato
 func TestUseBeyondTheHandler(t *testing.T) {
 	var hijacks, calls atomic.Int64
 	var others sync.WaitGroup
+	var mu sync.Mutex
+	ended := false // so that no handler adds to others any more
 	fn := func(_ context.Context, conn *nng.Conn, req *nng.Request) (*nng.Response, error) {
 		res, err := nng.NewResponse()
 		if err != nil {
 			return nil, err
 		}
+		mu.Lock()
+		late := ended
+		if !late {
+			others.Add(3)
+		}
+		mu.Unlock()
+		if late {
+			return res, nil
+		}
 		all := intruders(conn, req, res, &hijacks)
 		var started sync.WaitGroup
 		for range 3 {
 			started.Add(1)
-			others.Add(1)
 			go func() {
 				defer others.Done()
 				started.Done()
@@ -155,6 +165,9 @@ func TestUseBeyondTheHandler(t *testing.T) {
 		}()
 	}
 	clients.Wait()
+	mu.Lock()
+	ended = true
+	mu.Unlock()
 	others.Wait()
 	t.Logf("%d calls, %d connections taken", calls.Load(), hijacks.Load())
 	require.NotZero(t, hijacks.Load())

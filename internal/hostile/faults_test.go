@@ -38,7 +38,7 @@ func TestShortReadsAndWrites(t *testing.T) {
 			conn, err := narrow.Dial("tcp", srv.Addr(tc.door))
 			require.NoError(t, err)
 			defer conn.Close()
-			_ = conn.SetDeadline(time.Now().Add(30 * time.Second))
+			_ = conn.SetDeadline(time.Now().Add(2 * time.Minute))
 			if tc.door == TLS {
 				conn = tls.Client(conn, srv.client)
 			}
