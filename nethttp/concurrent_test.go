@@ -55,16 +55,26 @@ func intruders(w http.ResponseWriter, r *http.Request, take func(net.Conn)) []fu
 func TestUseBeyondTheHandler(t *testing.T) {
 	var calls, hijacks atomic.Int64
 	var others sync.WaitGroup
+	var mu sync.Mutex
+	ended := false // so that no handler adds to others any more
 	take := func(c net.Conn) {
 		hijacks.Add(1)
 		_ = c.Close()
 	}
 	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		late := ended
+		if !late {
+			others.Add(3)
+		}
+		mu.Unlock()
+		if late {
+			return
+		}
 		all := intruders(w, r, take)
 		var started sync.WaitGroup
 		for range 3 {
 			started.Add(1)
-			others.Add(1)
 			go func() {
 				defer others.Done()
 				started.Done()
@@ -123,6 +133,9 @@ func TestUseBeyondTheHandler(t *testing.T) {
 		}()
 	}
 	clients.Wait()
+	mu.Lock()
+	ended = true
+	mu.Unlock()
 	others.Wait()
 	t.Logf("%d calls, %d connections taken", calls.Load(), hijacks.Load())
 	require.NotZero(t, hijacks.Load())
