@@ -173,6 +173,7 @@ func TestServerKeepAlive(t *testing.T) {
 				return
 			}
 			defer c.Close()
+			_, _ = c.Write([]byte("x"))
 		}
 	}()
 	listens, accepted := socketsOf(t, address(t, srv), "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -188,12 +189,10 @@ func socketsOf(t *testing.T, addr, request string) (backlog int, options map[str
 	conn, err := net.Dial("tcp", addr)
 	require.NoError(t, err)
 	defer conn.Close()
-	if request != "" { // the answer shows that nng is done with the options
-		_, err = io.WriteString(conn, request)
-		require.NoError(t, err)
-		_, err = conn.Read(make([]byte, 1))
-		require.NoError(t, err)
-	}
+	_, err = io.WriteString(conn, request)
+	require.NoError(t, err)
+	_, err = conn.Read(make([]byte, 1)) // then the server is done with the options
+	require.NoError(t, err)
 	name := func(sa syscall.Sockaddr, err error) string {
 		if in, ok := sa.(*syscall.SockaddrInet4); ok && err == nil {
 			return net.JoinHostPort(net.IP(in.Addr[:]).String(), strconv.Itoa(in.Port))
