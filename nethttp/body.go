@@ -10,8 +10,10 @@ import (
 	"net/http/httputil"
 	"net/textproto"
 	"os"
+	"slices"
 	"sync"
 
+	"github.com/gonng/nnghttp/internal/grammar"
 	"github.com/gonng/nnghttp/nng"
 )
 
@@ -141,6 +143,9 @@ func (b *body) readTrailer() error {
 		b.w.req.Trailer = make(http.Header)
 	}
 	for name, values := range fields {
+		if !isToken(name) || slices.ContainsFunc(values, func(v string) bool { return !grammar.IsFieldValue(v) }) {
+			return errBadTrailer
+		}
 		b.w.req.Trailer[name] = values
 	}
 	return nil

@@ -11,7 +11,8 @@ import (
 // A chunkSource passes on the bytes of a chunked body (RFC 9112, section 7.1) up to its
 // end and none behind it: those belong to the next request, which nng is to read. It
 // follows the framing to know how many bytes the body still has at the least, and asks
-// for no more. It does not judge the framing; the reader on top of it does.
+// for no more. Of the framing it judges the extensions of chunks; the reader on top of it
+// does not look at them, and judges the rest.
 type chunkSource struct {
 	conn    *nng.Conn
 	state   chunkState
@@ -31,6 +32,7 @@ const (
 	chunkTrailer    // inside such a line
 	chunkLastReturn // behind the carriage return of the empty line
 	chunkDone
+	chunkBroken // in an extension; nothing behind it is passed on
 )
 
 // lastChunk is the length of the shortest end of a body: "0\r\n\r\n".
@@ -39,18 +41,26 @@ const lastChunk = 5
 // maxTrailer bounds the trailer section, as net/http does.
 const maxTrailer = 4 << 10
 
-var errLongTrailer = errors.New("nethttp: the trailer section is too long")
+var (
+	errLongTrailer = errors.New("nethttp: the trailer section is too long")
+	errBadTrailer  = errors.New("nethttp: the trailer section has a malformed field")
+	errExtension   = errors.New("nethttp: a control character in the extension of a chunk")
+)
 
 func (s *chunkSource) Read(p []byte) (int, error) {
 	switch {
 	case s.state == chunkDone:
 		return 0, io.EOF
+	case s.state == chunkBroken:
+		return 0, errExtension
 	case s.trailer > maxTrailer:
 		return 0, errLongTrailer
 	}
 	least := s.least()
 	n, err := s.conn.ReadAhead(p[:min(len(p), least)], least)
-	s.follow(p[:n])
+	if good := s.follow(p[:n]); good < n {
+		return good, errExtension
+	}
 	return n, err
 }
 
@@ -76,7 +86,10 @@ func (s *chunkSource) least() int {
 // maxChunk keeps sums of sizes from overflowing; no such chunk ever ends.
 const maxChunk = 1 << 62
 
-func (s *chunkSource) follow(p []byte) {
+// follow returns how many bytes may be passed on: fewer than there are if the next one must
+// not be there.
+func (s *chunkSource) follow(p []byte) (good int) {
+	whole := len(p)
 	for len(p) > 0 {
 		c := p[0]
 		switch s.state {
@@ -89,11 +102,14 @@ func (s *chunkSource) follow(p []byte) {
 			s.state = chunkExtension
 			fallthrough
 		case chunkExtension:
-			if c == '\n' {
+			switch {
+			case c == '\n' && s.size == 0:
+				s.state = chunkLine
+			case c == '\n':
 				s.state = chunkData
-				if s.size == 0 {
-					s.state = chunkLine
-				}
+			case c < ' ' && c != '\t' && c != '\r', c == 0x7F:
+				s.state = chunkBroken
+				return whole - len(p)
 			}
 		case chunkData:
 			n := min(uint64(len(p)), s.size)
@@ -111,6 +127,7 @@ func (s *chunkSource) follow(p []byte) {
 		}
 		p = p[1:]
 	}
+	return whole
 }
 
 func (s *chunkSource) followTrailer(c byte) {

@@ -28,6 +28,7 @@ const (
 	oldInformation = "RFC 9110, 15.2: no 1xx to a client of HTTP/1.0"
 	badLength      = "net/http drops a bad Content-Length in one copy of the header and not in the other"
 	closeAnyCase   = `RFC 9110, 7.6.1: Connection is a list without case; net/http asks for "close" alone`
+	strictChunks   = "RFC 9112, 7.1: the extension of a chunk has no control characters, and a trailer is a field"
 	drained        = "we know what is left of the body; net/http does not look behind this reader and closes"
 )
 
@@ -425,6 +426,11 @@ var chunks = []difference{
 	{name: "chunk size 3g", request: chunked("3g\r\nabc\r\n0\r\n\r\n")},
 	{name: "no chunk size", request: chunked("\r\nabc\r\n0\r\n\r\n")},
 	{name: "extension without chunk size", request: chunked(";a\r\nabc\r\n0\r\n\r\n")},
+	{name: "control character in a chunk extension", request: chunked("3;a=\x01\r\nabc\r\n0\r\n\r\n"),
+		ours: "200 closed", std: "200 probe", why: strictChunks},
+	{name: "control character in a chunk extension unread", request: chunked("3;a=\x7f\r\nabc\r\n0\r\n\r\n", "Do: skip"),
+		ours: "200 closed", std: "200 probe", why: strictChunks},
+	{name: "tab in a chunk extension", request: chunked("3;\ta\r\nabc\r\n0\r\n\r\n")},
 	{name: "chunk size 2^64", request: chunked("10000000000000000\r\nabc\r\n0\r\n\r\n")},
 	{name: "chunk size 2^64-1", request: chunked("ffffffffffffffff\r\nabc\r\n0\r\n\r\n"), half: true,
 		ours: "closed", std: "200 closed", why: nngEOF},
@@ -471,7 +477,8 @@ var chunks = []difference{
 	{name: "trailer declared twice", request: chunked("0\r\nX-T: 1\r\n\r\n", "Trailer: X-T", "Trailer: Y-T")},
 	{name: "trailer with bare line feeds", request: chunked("0\r\nX-T: 1\n\n", "Trailer: X-T")},
 	{name: "trailer without colon", request: chunked("0\r\nX-T\r\n\r\n", "Trailer: X-T")},
-	{name: "trailer with a blank before the colon", request: chunked("0\r\nX-T : 1\r\n\r\n", "Trailer: X-T")},
+	{name: "trailer with a blank before the colon", request: chunked("0\r\nX-T : 1\r\n\r\n", "Trailer: X-T"),
+		ours: "200 closed", std: "200 probe", why: strictChunks},
 	{name: "trailer folded", request: chunked("0\r\nX-T: 1\r\n 2\r\n\r\n", "Trailer: X-T")},
 	{name: "trailer with an odd name", request: chunked("0\r\nX(T: 1\r\n\r\n")},
 	{name: "trailer with an empty name", request: chunked("0\r\n: 1\r\n\r\n")},

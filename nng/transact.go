@@ -302,15 +302,25 @@ func (x exchange) receive(method string) ([]byte, error) {
 	}
 	coding, coded := x.field("Transfer-Encoding")
 	length, hasLength := x.field("Content-Length")
+	// What says where the body ends must be right also where there is none.
+	if coded && !strings.EqualFold(coding, "chunked") {
+		return nil, refuse("transact", strconv.Quote(short(coding)), ErrProtocol, "the transfer coding is not known")
+	}
+	if coded && C.GoString(C.nng_http_res_get_version(x.res.res)) == "HTTP/1.0" { // RFC 9112, 6.1
+		return nil, refuse("transact", strconv.Quote(short(coding)), ErrProtocol, "HTTP/1.0 has no transfer codings")
+	}
+	var n int64
+	if hasLength {
+		var err error
+		if n, err = contentLength(length); err != nil {
+			return nil, err
+		}
+	}
 	switch {
 	case status < 200, status == 204, status == 304, method == "HEAD", method == "CONNECT" && status < 300:
 		return nil, nil
-	case coded && coding == "", hasLength && length == "":
-		return nil, refuse("transact", "", ErrProtocol, "the transfer coding or the length is empty")
-	case strings.EqualFold(coding, "chunked"):
-		return x.chunks()
 	case coded:
-		return nil, refuse("transact", strconv.Quote(short(coding)), ErrProtocol, "the transfer coding is not known")
+		return x.chunks()
 	case !hasLength:
 		body, err := x.read(nil, x.max+1)
 		switch {
@@ -319,10 +329,6 @@ func (x exchange) receive(method string) ([]byte, error) {
 		case errors.Is(err, io.EOF):
 			return body, nil
 		}
-		return nil, err
-	}
-	n, err := contentLength(length)
-	if err != nil {
 		return nil, err
 	}
 	if n > x.max {
@@ -398,6 +404,9 @@ func (x exchange) chunks() (body []byte, err error) {
 				if err != nil || line == "" {
 					return body, err
 				}
+				if name, _, ok := strings.Cut(line, ":"); !ok || !isToken(name) {
+					return nil, badChunks()
+				}
 				trailer += len(line)
 			}
 		case size > uint64(x.max)-uint64(len(body)):
@@ -432,7 +441,7 @@ func (x exchange) line(max int) (string, error) {
 		switch {
 		case last == '\r' && c == '\n':
 			return string(line[:len(line)-2]), nil
-		case last == '\r', c < ' ' && c != '\r', c >= 0x7f:
+		case last == '\r', c < ' ' && c != '\r' && c != '\t', c == 0x7f:
 			return "", badChunks()
 		}
 		last = c

@@ -74,15 +74,15 @@ func (t *Target) Attack(door int, script []byte, p Player) error {
 	in := collect(c)
 	p.Received = in.received
 	x := Exchange{}
-	var ends bool
-	x.Sent, ends = Sent(script)
+	sent, end := Sent(script)
+	x.Sent = sent
 	if !p.Play(c, script) {
 		<-in.ended
 		x.Got = in.received()
 		return x.Check(door)
 	}
 	wanted, more := Requests(x.Sent)
-	if more && !ends && door != Garbled {
+	if more && end != 'c' && end != 'r' && door != Garbled {
 		if _, err := io.WriteString(c, sentinel); err == nil {
 			x.Sent = append(x.Sent, sentinel...)
 			in.wait(func(got []byte) bool {

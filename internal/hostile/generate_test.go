@@ -34,7 +34,7 @@ func TestGenerator(t *testing.T) {
 			continue
 		}
 		sent, _ := Sent(script)
-		for _, a := range Answers(sent, false) {
+		for _, a := range Answers(sent, false, false) {
 			if answers++; a.Err == nil {
 				whole++
 			}

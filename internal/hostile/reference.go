@@ -2,6 +2,7 @@ package hostile
 
 import (
 	"bytes"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -113,7 +114,12 @@ func readHead(stream []byte) (r Request, chunked bool, length int, rest []byte, 
 	}
 	switch {
 	case len(codings) > 0:
-		if r.Minor == 0 || len(codings) > 1 || !strings.EqualFold(codings[0], "chunked") || len(lengths) > 0 {
+		// A handler of nng may know what was done before the chunks.
+		list := strings.Split(strings.ToLower(strings.Join(codings, ",")), ",")
+		for i := range list {
+			list[i] = strings.Trim(list[i], " \t")
+		}
+		if r.Minor == 0 || slices.Index(list, "chunked") != len(list)-1 || len(lengths) > 0 {
 			return r, false, 0, nil, false
 		}
 		chunked = true

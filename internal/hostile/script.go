@@ -93,18 +93,28 @@ func parse(script []byte) (steps []step) {
 	return steps
 }
 
-// Sent returns the bytes that a script sends, without its actions, and whether the script
-// ends by closing or resetting the connection.
-func Sent(script []byte) (sent []byte, ends bool) {
+// Sent returns the bytes that a script sends, without its actions, and the letter of the
+// action that ends the script: h, c, r or 0.
+func Sent(script []byte) (sent []byte, end byte) {
 	for _, s := range parse(script) {
 		switch s.letter {
 		case 0:
 			sent = append(sent, s.text...)
-		case 'c', 'r':
-			ends = true
+		case 'h', 'c', 'r':
+			end = s.letter
 		}
 	}
-	return sent, ends
+	return sent, end
+}
+
+// keys is how often a script sends a Sec-WebSocket-Accept.
+func keys(script []byte) (n int) {
+	for _, s := range parse(script) {
+		if s.letter == 'k' {
+			n++
+		}
+	}
+	return n
 }
 
 // A Player plays scripts. The zero value makes all haste.

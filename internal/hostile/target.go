@@ -243,10 +243,10 @@ func (t *Target) collected(_ context.Context, _ *nng.Conn, req *nng.Request) (*n
 	return t.respond(req, fmt.Sprint(len(req.Data())))
 }
 
-// streamed reads a body that has a length by itself.
+// streamed reads a body that has a length by itself. Chunks it leaves.
 func (t *Target) streamed(_ context.Context, conn *nng.Conn, req *nng.Request) (*nng.Response, error) {
 	n, err := strconv.ParseUint(req.Header("Content-Length"), 10, 31)
-	if err != nil && req.Header("Content-Length") != "" || n > 1<<20 {
+	if err != nil && req.Header("Content-Length") != "" || n > 1<<20 || req.Header("Transfer-Encoding") != "" {
 		return t.respond(req, "unread", "Connection", "close")
 	}
 	_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
