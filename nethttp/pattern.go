@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/gonng/nnghttp/internal/ownchecks"
+	"github.com/gonng/nnghttp/internal/hooks"
 	"github.com/gonng/nnghttp/nng"
 )
 
@@ -48,7 +48,7 @@ func (p pattern) handler(fn nng.HandlerFunc) (*nng.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	ownchecks.Mark(h) // readHead
+	hooks.OwnChecks(h) // readHead
 	err = errors.Join(h.CollectBody(false, 0), h.SetMethod(p.method), h.SetHost(p.host))
 	if p.tree {
 		err = errors.Join(err, h.SetTree())

@@ -6,7 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/gonng/nnghttp/internal/ownchecks"
+	"github.com/gonng/nnghttp/internal/hooks"
 )
 
 // #include "http_cgo.h"
@@ -36,7 +36,7 @@ type Handler struct {
 	ownChecks bool // fn checks its requests; see package ownchecks
 }
 
-func init() { ownchecks.Mark = func(h any) { h.(*Handler).ownChecks = true } }
+func init() { hooks.OwnChecks = func(h any) { h.(*Handler).ownChecks = true } }
 
 // The settings of a handler, kept so that it can be made again: C lets nobody change
 // a handler that has been on a server (defect S26), and one that was removed stays

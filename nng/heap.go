@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"sync/atomic"
 	"time"
+
+	"github.com/gonng/nnghttp/internal/hooks"
 )
 
 // #include "http_cgo.h"
@@ -71,6 +73,8 @@ func foreignBytes() int64 {
 	metrics.Read(of)
 	return (resident-shared)*int64(os.Getpagesize()) - int64(of[0].Value.Uint64()-of[1].Value.Uint64())
 }
+
+func init() { hooks.HeapUsed = heapUsed }
 
 // heapUsed is how much of C's heap is in use, or more than there is where nobody knows.
 func heapUsed() int64 { return int64(C.nngo_heap_used()) }

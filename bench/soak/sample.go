@@ -1,28 +1,17 @@
 package main
 
 import (
+	"math"
 	"os"
 	"path/filepath"
 	"runtime"
 	"runtime/metrics"
 	"strconv"
 	"strings"
-)
 
-/*
-#include <stddef.h>
-#include <stdlib.h>
-#if defined(__GLIBC__) && (__GLIBC__ > 2 || __GLIBC_MINOR__ >= 33)
-#include <malloc.h>
-static size_t soak_heap(void) {
-	struct mallinfo2 m = mallinfo2();
-	return m.uordblks + m.hblkhd;
-}
-#else
-static size_t soak_heap(void) { return 0; }
-#endif
-*/
-import "C"
+	"github.com/gonng/nnghttp/internal/hooks"
+	"github.com/gonng/nnghttp/nng"
+)
 
 // A Sample is what a process uses at one moment.
 type Sample struct {
@@ -44,10 +33,18 @@ func sample() Sample {
 		Threads:     threads,
 		NngThreads:  ofNng,
 		Descriptors: descriptors(),
-		CHeap:       uint64(C.soak_heap()),
+		CHeap:       cHeap(),
 		GoHeap:      live[0].Value.Uint64(),
 		Resident:    uint64(status("VmRSS")) << 10,
 	}
+}
+
+// cHeap is what C has allocated and not freed, or 0.
+func cHeap() uint64 {
+	if n := hooks.HeapUsed(); n != math.MaxInt64 {
+		return uint64(n)
+	}
+	return 0
 }
 
 // settledSample is a sample without garbage.
@@ -105,7 +102,9 @@ func leak(what string) {
 			leaked = append(leaked, f)
 		}
 	case "c":
-		leaked = append(leaked, C.calloc(64<<10, 1))
+		if req, err := nng.NewRequest("http://127.0.0.1/"); err == nil && req.CopyData(make([]byte, 64<<10)) == nil {
+			leaked = append(leaked, req)
+		}
 	case "go":
 		leaked = append(leaked, make([]byte, 64<<10))
 	}
