@@ -29,4 +29,6 @@ func besidePings(n int) ([]int32, Errno) {
 	return all, Errno(rv)
 }
 
+func besideLostSignal(n int) int { return int(C.beside_lost_signal(C.int(n))) }
+
 func besideFini() { C.nng_fini() }

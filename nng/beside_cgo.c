@@ -3,8 +3,11 @@
 // C code that uses libnng in the same process, as a test of what Go's loop does to it
 // (beside_test.go). It knows nothing of Go.
 
+#define _GNU_SOURCE // RTLD_NEXT
+
 #include "beside_cgo.h"
 
+#include <dlfcn.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -155,6 +158,60 @@ beside_callback(void)
 	nng_close(asks);
 	(void) pthread_join(t, NULL);
 	return (outcome);
+}
+
+// Signals of condition variables get lost in some glibcs (bug 25847).
+static volatile int lose;
+
+int
+pthread_cond_signal(pthread_cond_t *cv)
+{
+	static int (*real)(pthread_cond_t *);
+
+	if (__atomic_exchange_n(&lose, 0, __ATOMIC_SEQ_CST)) {
+		return (0);
+	}
+	if (real == NULL) {
+		*(void **) &real = dlsym(RTLD_NEXT, "pthread_cond_signal");
+	}
+	return (real(cv));
+}
+
+static volatile int ran;
+
+static void
+run(void *arg)
+{
+	(void) arg;
+	__atomic_add_fetch(&ran, 1, __ATOMIC_SEQ_CST);
+}
+
+int
+beside_lost_signal(int n)
+{
+	nng_aio **aios  = calloc((size_t) n, sizeof(*aios));
+	int       first = 0;
+
+	for (int i = 0; i < n; i++) {
+		if (nng_aio_alloc(&aios[i], run, NULL) != 0) {
+			return (0);
+		}
+		nng_aio_begin(aios[i]);
+	}
+	usleep(100000); // until nng's threads wait
+	lose = 1;
+	for (int i = 0; i < n; i++) {
+		nng_aio_finish(aios[i], 0);
+		usleep(20000);
+		if ((first == 0) && (ran != 0)) {
+			first = i + 1;
+		}
+	}
+	for (int i = 0; i < n; i++) {
+		nng_aio_free(aios[i]); // waits
+	}
+	free(aios);
+	return ((ran == n) ? first : 0);
 }
 
 static nng_socket ping, pong;

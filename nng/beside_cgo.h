@@ -11,6 +11,10 @@ void beside_release(void);
 // returns what came of it, or -1.
 int beside_callback(void);
 
+// beside_lost_signal loses the signal that would wake a thread for the first of n callbacks,
+// and returns how many callbacks were set off until the first ran, 0 if not all of them ran.
+int beside_lost_signal(int n);
+
 // beside_pings sends n messages to and fro over TCP, and says how long each took.
 int beside_pings(int n, int *us);
 

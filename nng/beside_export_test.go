@@ -4,10 +4,11 @@ package nng
 
 // For beside_test.go.
 var (
-	BesideBlock    = besideBlock
-	BesideBlocked  = besideBlocked
-	BesideRelease  = besideRelease
-	BesideCallback = besideCallback
-	BesidePings    = besidePings
-	BesideFini     = besideFini
+	BesideBlock      = besideBlock
+	BesideBlocked    = besideBlocked
+	BesideRelease    = besideRelease
+	BesideCallback   = besideCallback
+	BesidePings      = besidePings
+	BesideFini       = besideFini
+	BesideLostSignal = besideLostSignal
 )

@@ -62,6 +62,17 @@ func TestBesideCallbackThatWaits(t *testing.T) {
 	assert.Equal(t, "go", page(t, httpURL(t, srv)+"/go"))
 }
 
+// A callback whose signal is lost runs with the next one.
+func TestBesideLostSignal(t *testing.T) {
+	srv := newServer(t, newHandler(t, "/go", text("go")))
+	assert.Equal(t, "go", page(t, httpURL(t, srv)+"/go"))
+	n := nng.BesideLostSignal(20)
+	t.Logf("the first ran with dispatch %d", n)
+	assert.LessOrEqual(t, n, 2)
+	assert.Positive(t, n)
+	assert.Equal(t, "go", page(t, httpURL(t, srv)+"/go"))
+}
+
 // C code's own sockets do not wait for Go's scheduler.
 func TestBesideComputing(t *testing.T) {
 	srv := newServer(t, newHandler(t, "/go", text("go")))
