@@ -104,10 +104,7 @@ func setHeader(r *http.Request, fields []nng.HeaderField) error {
 func setHost(r *http.Request) error {
 	hosts, ok := r.Header["Host"]
 	delete(r.Header, "Host")
-	if !ok && r.ProtoAtLeast(1, 1) && r.Method != http.MethodConnect {
-		return badRequest("missing required Host header")
-	}
-	if p := grammar.CheckHosts(hosts); p != nil {
+	if p := grammar.CheckHosts(r.Proto, hosts); p != nil {
 		return refused(p)
 	}
 	if r.Host = r.URL.Host; r.Host == "" && ok {

@@ -188,6 +188,7 @@ func TestErrorAnswersClose(t *testing.T) {
 		{"other paths", "GET /a HTTP/1.1\r\n\r\n", "400"},
 		{"other paths", "POST /b HTTP/1.1\r\nContent-Length: 0\r\n\r\n", "400"},
 		{"own body", "GET * HTTP/1.1\r\nHost: x\r\n\r\n", "404"},
+		{"own body", "GET / HTTP/1.2\r\n\r\n", "400"},
 		{"own body", "GET / HTTP/2.0\r\nHost: x\r\n\r\n", "505"},
 		{"own body", "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n", "501"},
 		{"own body", "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: xchunked\r\n\r\n", "501"},

@@ -95,7 +95,10 @@ func Bad(reason string) *Problem { return &Problem{400, reason} }
 
 // CheckHosts looks at the Host fields of a request (RFC 9112, section 3.2). A library that joins
 // fields makes one of several, with a comma and a blank.
-func CheckHosts(hosts []string) *Problem {
+func CheckHosts(version string, hosts []string) *Problem {
+	if len(hosts) == 0 && strings.HasPrefix(version, "HTTP/1.") && version != "HTTP/1.0" {
+		return Bad("missing required Host header")
+	}
 	if len(hosts) > 1 || len(hosts) == 1 && (!IsHost(hosts[0]) || strings.HasSuffix(hosts[0], ",")) {
 		return Bad("malformed Host header")
 	}
@@ -174,7 +177,7 @@ func CheckHead(method, version string, fields iter.Seq2[string, string]) (Framin
 			coding = append(coding, value)
 		}
 	}
-	if p := CheckHosts(hosts); p != nil {
+	if p := CheckHosts(version, hosts); p != nil {
 		return Framing{}, p
 	}
 	return RequestFraming(version, length, coding)

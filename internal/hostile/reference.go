@@ -99,14 +99,14 @@ func readHead(stream []byte) (r Request, chunked bool, length int, rest []byte, 
 		case "transfer-encoding":
 			codings = append(codings, value)
 		case "upgrade":
-			upgrade = true
+			upgrade = strings.EqualFold(value, "websocket")
 		case "connection":
 			for option := range strings.SplitSeq(strings.ToLower(value), ",") {
 				options = append(options, strings.Trim(option, " \t"))
 			}
 		}
 	}
-	if noTarget && !upgrade { // nng's WebSocket dialers, as published, mean the root
+	if noTarget && (!upgrade || words[0] != "GET") { // nng's WebSocket dialers, as published, mean the root
 		return r, false, 0, nil, false
 	}
 	if len(hosts) > 1 || len(hosts) == 0 && r.Minor > 0 || len(hosts) == 1 && !isHost(hosts[0]) {

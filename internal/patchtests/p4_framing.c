@@ -99,6 +99,8 @@ main(void)
 	head("M-!#$%&'*+.^_`|~1 / HTTP/1.1", H, 0);
 	head("GET / HTTP/2.0", H, 0); // which gets 505
 	head("GET / HTTP/1.2", H, 0);
+	head("GET / HTTP/1.2", "", NNG_EPROTO);
+	head("GET / HTTP/2.0", "", 0);
 	head("G(T / HTTP/1.1", H, NNG_EPROTO);
 	head(" / HTTP/1.1", H, NNG_EPROTO);
 	head(" GET / HTTP/1.1", H, NNG_EPROTO);
@@ -108,6 +110,8 @@ main(void)
 	head("GET  HTTP/1.1", H, NNG_EPROTO);
 	// As nng's WebSocket dialers ask for the root.
 	head("GET  HTTP/1.1", H "Upgrade: websocket\r\n", 0);
+	head("GET  HTTP/1.1", H "Upgrade: h2c\r\n", NNG_EPROTO);
+	head("POST  HTTP/1.1", H "Upgrade: websocket\r\n", NNG_EPROTO);
 	head("GET / a HTTP/1.1", H, NNG_EPROTO);
 	head("GET / HTTP/1", H, NNG_EPROTO);
 	head("GET / HTTP/1.", H, NNG_EPROTO);
