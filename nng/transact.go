@@ -290,7 +290,9 @@ const maxInterim = 100
 
 // receive reads the response, and returns its body.
 func (x exchange) receive(method string) ([]byte, error) {
-	status := 0
+	var status int
+	var length int64 // -1: there is none
+	var chunked bool
 	for n := 0; status < 200 && status != 101; n++ {
 		if n > maxInterim {
 			return nil, refuse("transact", "", ErrProtocol, "too many responses before the final one")
@@ -299,29 +301,17 @@ func (x exchange) receive(method string) ([]byte, error) {
 		if status, err = x.head(); err != nil {
 			return nil, err
 		}
-	}
-	coding, coded := x.field("Transfer-Encoding")
-	length, hasLength := x.field("Content-Length")
-	// What says where the body ends must be right also where there is none.
-	if coded && !strings.EqualFold(coding, "chunked") {
-		return nil, refuse("transact", strconv.Quote(short(coding)), ErrProtocol, "the transfer coding is not known")
-	}
-	if coded && C.GoString(C.nng_http_res_get_version(x.res.res)) == "HTTP/1.0" { // RFC 9112, 6.1
-		return nil, refuse("transact", strconv.Quote(short(coding)), ErrProtocol, "HTTP/1.0 has no transfer codings")
-	}
-	var n int64
-	if hasLength {
-		var err error
-		if n, err = contentLength(length); err != nil {
+		// What says where the body ends must be right also where there is none.
+		if length, chunked, err = x.framing(); err != nil {
 			return nil, err
 		}
 	}
 	switch {
 	case status < 200, status == 204, status == 304, method == "HEAD", method == "CONNECT" && status < 300:
 		return nil, nil
-	case coded:
+	case chunked:
 		return x.chunks()
-	case !hasLength:
+	case length < 0:
 		body, err := x.read(nil, x.max+1)
 		switch {
 		case err == nil:
@@ -331,10 +321,27 @@ func (x exchange) receive(method string) ([]byte, error) {
 		}
 		return nil, err
 	}
-	if n > x.max {
+	if length > x.max {
 		return nil, tooLong()
 	}
-	return x.read(nil, n)
+	return x.read(nil, length)
+}
+
+// framing finds out where the body of a response ends (RFC 9112, section 6.3).
+func (x exchange) framing() (length int64, chunked bool, err error) {
+	coding, coded := x.field("Transfer-Encoding")
+	switch {
+	case coded && !strings.EqualFold(coding, "chunked"):
+		return 0, false, refuse("transact", strconv.Quote(short(coding)), ErrProtocol, "the transfer coding is not known")
+	case coded && C.GoString(C.nng_http_res_get_version(x.res.res)) == "HTTP/1.0": // RFC 9112, 6.1
+		return 0, false, refuse("transact", strconv.Quote(short(coding)), ErrProtocol, "HTTP/1.0 has no transfer codings")
+	}
+	text, there := x.field("Content-Length")
+	if !there {
+		return -1, coded, nil
+	}
+	length, err = contentLength(text)
+	return length, coded, err
 }
 
 // contentLength parses a Content-Length. If there were several of them, they are a list

@@ -160,6 +160,7 @@ func TestTransactBodies(t *testing.T) {
 		{"101", "HTTP/1.1 101 Switching Protocols\r\n\r\n", true, "GET", 101, "", nil},
 		{"103 first", "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + ok + "Content-Length: 5\r\n\r\nhello", true, "GET", 200, "hello", nil},
 		{"100 and 102 first", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 Processing\r\nContent-Length: 7\r\n\r\n" + ok + "Content-Length: 5\r\n\r\nhello", true, "GET", 200, "hello", nil},
+		{"103 with length +0", "HTTP/1.1 103 Early Hints\r\nContent-Length: +0\r\n\r\n" + ok + "Content-Length: 5\r\n\r\nhello", true, "GET", 0, "", nng.ErrProtocol},
 		{"103 forever", strings.Repeat("HTTP/1.1 103 Early Hints\r\n\r\n", 1000), true, "GET", 0, "", nng.ErrProtocol},
 		{"403, to the end", "HTTP/1.1 403 Forbidden\r\n\r\nno", false, "GET", 403, "no", nil},
 	} {

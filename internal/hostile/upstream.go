@@ -170,11 +170,15 @@ func (a Answer) String() string {
 
 var equalLengths = regexp.MustCompile(`(?i)\ncontent-length:[ \t]*\d+([ \t]*,[ \t]*\d+)+`)
 
+var fold = regexp.MustCompile(`\r?\n[ \t]+`)
+
 var blankBeforeColon = regexp.MustCompile("(\\n[!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \\t]+:")
 
 // oneReading changes the head of a response to what net/http reads as libnng does, where
 // RFC 9112 leaves them the choice.
 func oneReading(head []byte) []byte {
+	// 5.2: what is folded is one value.
+	head = fold.ReplaceAll(head, []byte(" "))
 	// 5.1: blanks before a colon mean nothing in a response. net/http does not know the
 	// field then, or refuses it.
 	head = blankBeforeColon.ReplaceAll(head, []byte("$1:"))

@@ -26,6 +26,8 @@ static const struct {
 	{ CHUNKED "\r\nA: b\r\n c: d\r\n\r\n", NNG_EPROTO, NNG_EPROTO, 0 },
 	{ CHUNKED "\r\nA: b\x7f\r\n\r\n", NNG_EPROTO, NNG_EPROTO, 0 },
 	{ CHUNKED ";x=\x01\r\n\r\n", NNG_EPROTO, NNG_EPROTO, 0 },
+	{ "HTTP/1.1 103 Early Hints\r\nContent-Length: +0\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n", 0,
+	    NNG_EPROTO, 0 },
 	{ "HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n", 0, 0, 0 },
 	{ "HTTP/1.1 204 No Content\r\nContent-Length: +5\r\n\r\n", 0, NNG_EPROTO, 0 },
 	{ "HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n", 0,
