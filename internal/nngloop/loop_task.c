@@ -63,6 +63,31 @@ nni_loop_look(nni_taskq *tq)
 	}
 }
 
+// nni_loop_busy says whether there are tasks of the loop, which is locked out as nng's
+// threads are: in the queue, kept by a thread, or being run by one in nni_loop_leave.
+static bool
+nni_loop_busy(nni_taskq *tq)
+{
+	return ((tq->tq_keepers != 0) || (!nni_list_empty(&tq->tq_loop)));
+}
+
+// nni_loop_keep and nni_loop_kept count the threads that keep tasks, or run what they kept.
+static void
+nni_loop_keep(nni_taskq *tq)
+{
+	if (nni_loop_self.count++ == 0) {
+		tq->tq_keepers++;
+	}
+}
+
+static void
+nni_loop_kept(nni_taskq *tq)
+{
+	if (--tq->tq_keepers == 0) {
+		nni_cv_wake(&tq->tq_wait_cv);
+	}
+}
+
 // nni_loop_append adds a task to the queue.
 static void
 nni_loop_append(nni_taskq *tq, nni_task *task)
@@ -97,7 +122,10 @@ nni_loop_give_all(nni_taskq *tq)
 		nni_list_remove(&nni_loop_self.tasks, task);
 		nni_loop_append(tq, task);
 	}
-	nni_loop_self.count = 0;
+	if (nni_loop_self.count != 0) {
+		nni_loop_self.count = 0;
+		nni_loop_kept(tq);
+	}
 }
 
 // nni_loop_put puts a task that is dispatched, and locked, where it is to run. If somebody
@@ -109,7 +137,7 @@ nni_loop_put(nni_taskq *tq, nni_task *task)
 	if (task->task_loop && nni_loop_self.loop && (nni_loop_self.depth != 0) &&
 	    (task->task_waiters == 0)) {
 		nni_list_append(&nni_loop_self.tasks, task);
-		nni_loop_self.count++;
+		nni_loop_keep(tq);
 	} else {
 		nni_loop_append(tq, task);
 	}
@@ -147,8 +175,10 @@ nni_loop_leave(void)
 		}
 		if ((task = nni_list_first(&nni_loop_self.tasks)) != NULL) {
 			nni_list_remove(&nni_loop_self.tasks, task);
-		} else {
-			nni_loop_self.count = 0; // others have taken them
+			tq->tq_count++;
+		} else if (nni_loop_self.count != 0) {
+			nni_loop_self.count = 0; // they have been run, or taken
+			nni_loop_kept(tq);
 		}
 		nni_mtx_unlock(&tq->tq_mtx);
 		if (task == NULL) {
@@ -180,7 +210,7 @@ nni_loop_rescue(bool late)
 	    ((task = nni_list_first(&tq->tq_loop)) != NULL)) {
 		nni_list_remove(&tq->tq_loop, task);
 		nni_list_append(&nni_loop_self.tasks, task);
-		nni_loop_self.count++;
+		nni_loop_keep(tq);
 	}
 	nni_mtx_unlock(&tq->tq_mtx);
 }

@@ -162,49 +162,111 @@ try_accept(const char *url, bool timeout)
 	end(&o, t);
 }
 
-// try_dial frees what dials as that is being cancelled. Nobody answers: the system's backlog is
-// full.
+// A deaf port is one where nobody answers: the system's backlog is full.
+typedef struct {
+	int port;
+	int fd[5];
+} deaf;
+
+static void
+deaf_open(deaf *p)
+{
+	struct sockaddr_in sa  = { 0 };
+	socklen_t          len = sizeof(sa);
+
+	p->fd[4]           = socket(AF_INET, SOCK_STREAM, 0);
+	sa.sin_family      = AF_INET;
+	sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	MUST((bind(p->fd[4], (void *) &sa, len) == 0) && (listen(p->fd[4], 0) == 0));
+	MUST(getsockname(p->fd[4], (void *) &sa, &len) == 0);
+	for (int i = 0; i < 4; i++) {
+		p->fd[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+		(void) connect(p->fd[i], (void *) &sa, len);
+	}
+	p->port = ntohs(sa.sin_port);
+}
+
+static void
+deaf_close(deaf *p)
+{
+	for (int i = 0; i < 5; i++) {
+		close(p->fd[i]);
+	}
+}
+
+static nng_stream_dialer *
+dialer_open(const char *scheme, int port)
+{
+	nng_stream_dialer *d;
+	char               url[64];
+
+	(void) snprintf(url, sizeof(url), "%s://127.0.0.1:%d/", scheme, port);
+	MUST(nng_stream_dialer_alloc(&d, url) == 0);
+	return (d);
+}
+
+// try_dial frees what dials as that is being cancelled.
 static void
 try_dial(const char *scheme, bool timeout)
 {
 	nng_stream_dialer *d;
 	nng_http_client *  cli;
-	struct sockaddr_in sa  = { 0 };
-	socklen_t          len = sizeof(sa);
-	int                lfd = socket(AF_INET, SOCK_STREAM, 0);
-	int                fd[4];
-	char               url[64];
+	deaf               peer;
 	op                 o;
 	pthread_t          t;
 
-	test_step          = "a dial";
-	sa.sin_family      = AF_INET;
-	sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	MUST((bind(lfd, (void *) &sa, len) == 0) && (listen(lfd, 0) == 0));
-	MUST(getsockname(lfd, (void *) &sa, &len) == 0);
-	for (int i = 0; i < 4; i++) {
-		fd[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-		(void) connect(fd[i], (void *) &sa, len);
-	}
+	test_step = "a dial";
+	deaf_open(&peer);
 	begin(&o, NULL, 0, timeout);
 	if (scheme == NULL) {
-		cli = client_open(ntohs(sa.sin_port), false);
+		cli = client_open(peer.port, false);
 		nng_http_client_connect(cli, op_start(&o));
 		t = cancelled(&o, timeout);
 		nng_http_client_free(cli);
 	} else {
-		(void) snprintf(url, sizeof(url), "%s://127.0.0.1:%d/", scheme, ntohs(sa.sin_port));
-		MUST(nng_stream_dialer_alloc(&d, url) == 0);
+		d = dialer_open(scheme, peer.port);
 		nng_stream_dialer_dial(d, op_start(&o));
 		t = cancelled(&o, timeout);
 		nng_stream_dialer_close(d);
 		nng_stream_dialer_free(d);
 	}
 	end(&o, t);
-	for (int i = 0; i < 4; i++) {
-		close(fd[i]);
+	deaf_close(&peer);
+}
+
+// try_dials frees what has two dials, of which only the first has begun. Both end.
+static void
+try_dials(const char *scheme)
+{
+	nng_stream_dialer *d;
+	nng_http_client *  cli;
+	deaf               peer;
+	op                 o[2];
+
+	test_step = (scheme == NULL) ? "two connects of a client" : scheme;
+	deaf_open(&peer);
+	op_init(&o[0]);
+	op_init(&o[1]);
+	if (scheme == NULL) {
+		cli = client_open(peer.port, false);
+		nng_http_client_connect(cli, op_start(&o[0]));
+		nng_http_client_connect(cli, op_start(&o[1]));
+		sleep_ms(50);
+		nng_http_client_free(cli);
+	} else {
+		d = dialer_open(scheme, peer.port);
+		nng_stream_dialer_dial(d, op_start(&o[0]));
+		nng_stream_dialer_dial(d, op_start(&o[1]));
+		sleep_ms(50);
+		nng_stream_dialer_free(d);
 	}
-	close(lfd);
+	for (int i = 0; i < 2; i++) {
+		int rv = op_wait(&o[i], 5000);
+
+		CHECK(rv == NNG_ECLOSED, "%s: dial %d ends with %d", test_step, i, rv);
+		nng_aio_free(o[i].aio);
+	}
+	deaf_close(&peer);
 }
 
 int
@@ -230,5 +292,8 @@ main(void)
 		try_dial("tls+tcp", timeout);
 		try_dial("ws", timeout);
 	}
+	try_dials(NULL);
+	try_dials("tcp");
+	try_dials("tls+tcp");
 	return (test_ok("nothing is cancelled on what is freed"));
 }

@@ -1,6 +1,6 @@
 // X11. A body that ends with the connection is complete only if TLS says that this is the
 // end. If the connection just ends, as anybody on the way can make it, that is an error; so
-// it is for who reads.
+// it is for who reads, also before the handshake.
 
 #include "testutil.h"
 
@@ -61,6 +61,37 @@ transact(int port, const char *path, bool cut)
 	return (rv);
 }
 
+// handshake_cut returns what a read says when TCP ends in the handshake.
+static int
+handshake_cut(void)
+{
+	nng_stream_dialer *d;
+	nng_stream *       s;
+	char               url[64];
+	char               buf[4096];
+	int                port, lfd = tcp_listen(&port), fd, rv;
+	op                 o;
+
+	(void) snprintf(url, sizeof(url), "tls+tcp://127.0.0.1:%d", port);
+	MUST(nng_stream_dialer_alloc(&d, url) == 0);
+	op_init(&o);
+	nng_stream_dialer_dial(d, op_start(&o));
+	MUST((fd = accept(lfd, NULL, NULL)) >= 0);
+	MUST(op_wait(&o, 5000) == 0);
+	s = nng_aio_get_output(o.aio, 0);
+	op_buf(&o, buf, 8);
+	o.done = false;
+	nng_stream_recv(s, o.aio);
+	MUST(recv(fd, buf + 8, sizeof(buf) - 8, 0) > 0); // ClientHello
+	close(fd);
+	rv = op_wait(&o, 5000);
+	nng_aio_free(o.aio);
+	nng_stream_free(s);
+	nng_stream_dialer_free(d);
+	close(lfd);
+	return (rv);
+}
+
 int
 main(void)
 {
@@ -78,5 +109,8 @@ main(void)
 	test_step = "a body that is cut";
 	rv        = transact(s.port, "/half", true);
 	CHECK(rv == NNG_ECONNRESET, "the transaction ends with %d, %s", rv, nng_strerror(rv));
+	test_step = "a handshake that is cut";
+	rv        = handshake_cut();
+	CHECK(rv == NNG_ECONNRESET, "a read ends with %d, %s", rv, nng_strerror(rv));
 	return (test_ok("half a body is an error"));
 }
