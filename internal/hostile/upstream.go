@@ -484,8 +484,7 @@ func checkMessages(sent []byte, got [][]byte) error {
 	if len(got) == 0 {
 		return nil
 	}
-	_, frames, _ := bytes.Cut(sent, []byte("\r\n\r\n"))
-	wanted := Messages(frames, false)
+	wanted := Messages(sent[headEnd(sent):], false)
 	for i, m := range got {
 		if i >= len(wanted) || !bytes.Equal(m, wanted[i]) {
 			return fmt.Errorf("message %d of %d, %.60q, was not sent so; a strict reader finds %d\nsent: %s", i, len(got), m, len(wanted), short(sent))
