@@ -123,7 +123,7 @@ func (c *call) end(res *Response, err error, hijacked, usable bool, t *traffic) 
 			res.Close()
 			err = errors.Join(err, errors.New("a response was returned for a hijacked connection"))
 		}
-		if err != nil && !errors.Is(err, ErrAbortHandler) {
+		if err != nil && !isAbort(err) {
 			c.log(err)
 		}
 		return
@@ -133,7 +133,7 @@ func (c *call) end(res *Response, err error, hijacked, usable bool, t *traffic) 
 	}
 	wrote := c.conn.wrote()
 	c.req.expire()
-	aborted := errors.Is(err, ErrAbortHandler)
+	aborted := isAbort(err)
 	if res != nil && usable && (err == nil || aborted && res.whole()) {
 		if d := res.takeDraft(); d != nil {
 			d.send(c, aborted)
@@ -186,7 +186,7 @@ func (c *call) serve(ctx context.Context) (res *Response, err error) {
 			return
 		}
 		p := recover() // nil of panic(nil), which GODEBUG=panicnil=1 allows, and of Goexit
-		if e, ok := p.(error); ok && errors.Is(e, ErrAbortHandler) {
+		if e, ok := p.(error); ok && isAbort(e) {
 			err = ErrAbortHandler
 			return
 		}
@@ -195,6 +195,13 @@ func (c *call) serve(ctx context.Context) (res *Response, err error) {
 	res, err = c.handler.fn(ctx, &c.conn, &c.req)
 	returned = true
 	return res, err
+}
+
+// isAbort reports whether a handler's error is ErrAbortHandler. The error's own methods may
+// panic, as those of a nil pointer in it do.
+func isAbort(err error) (is bool) {
+	defer func() { _ = recover() }()
+	return errors.Is(err, ErrAbortHandler)
 }
 
 type panicError struct {

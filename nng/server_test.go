@@ -75,6 +75,36 @@ func exchange(t testing.TB, addr, send string) string {
 	return string(b)
 }
 
+// errBad panics when it is asked what it is.
+type errBad struct{}
+
+func (errBad) Error() string   { panic("Error") }
+func (errBad) Is(error) bool   { panic("Is") }
+func (errBad) Unwrap() []error { panic("Unwrap") }
+
+// The methods of an error that a handler returns, or panics with, may panic, too: those of a
+// nil pointer in it do.
+func TestHandlerErrorsThatPanic(t *testing.T) {
+	captureLog(t)
+	for name, err := range map[string]error{"nil *net.OpError": (*net.OpError)(nil), "nil *nng.OpError": (*nng.OpError)(nil), "methods": errBad{}} {
+		t.Run(name, func(t *testing.T) {
+			srv := newServer(t,
+				newHandler(t, "/error", func(context.Context, *nng.Conn, *nng.Request) (*nng.Response, error) { return nil, err }),
+				newHandler(t, "/panic", func(context.Context, *nng.Conn, *nng.Request) (*nng.Response, error) { panic(err) }),
+				newHandler(t, "/hijack", func(_ context.Context, c *nng.Conn, _ *nng.Request) (*nng.Response, error) {
+					require.NoError(t, c.Hijack())
+					defer c.Close()
+					return nil, err
+				}))
+			for _, path := range []string{"/error", "/panic"} {
+				status, _, _ := httpGet(t, "http://"+address(t, srv)+path)
+				assert.Equal(t, http.StatusInternalServerError, status, path)
+			}
+			assert.Empty(t, exchange(t, address(t, srv), "GET /hijack HTTP/1.1\r\nHost: x\r\n\r\n"))
+		})
+	}
+}
+
 func TestHandlerOutcomes(t *testing.T) {
 	t.Setenv("GODEBUG", "panicnil=1")
 	log := captureLog(t)
