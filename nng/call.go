@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"strconv"
 	"sync"
 
 	"github.com/gonng/nnghttp/internal/grammar"
@@ -132,11 +133,12 @@ func (c *call) end(res *Response, err error, hijacked, usable bool, t *traffic) 
 		usable = c.conn.settle(t) && usable
 	}
 	wrote := c.conn.wrote()
+	left := c.leavesBody(t)
 	c.req.expire()
 	aborted := isAbort(err)
 	if res != nil && usable && (err == nil || aborted && res.whole()) {
 		if d := res.takeDraft(); d != nil {
-			d.send(c, aborted)
+			d.send(c, aborted || left)
 			return
 		}
 	}
@@ -164,11 +166,11 @@ func (c *call) end(res *Response, err error, hijacked, usable bool, t *traffic) 
 	case refused != nil:
 		C.nngo_call_error(c.server.n, c.aio, C.uint16_t(refused.Status))
 	case err == nil && usable && cres != nil:
-		C.nngo_call_reply(c.server.n, c.aio, cres, C.bool(isError), false)
+		C.nngo_call_reply(c.server.n, c.aio, cres, C.bool(isError), C.bool(left))
 		return
-	case err == nil && usable:
+	case err == nil && usable && !left:
 		C.nngo_call_end(c.server.n, c.aio, 0)
-	case err == nil || aborted || wrote || !usable:
+	case err == nil || aborted || wrote || !usable: // also where a part of the body is left
 		C.nngo_call_end(c.server.n, c.aio, C.NNG_ECLOSED)
 	default:
 		C.nngo_call_error(c.server.n, c.aio, 500)
@@ -176,6 +178,23 @@ func (c *call) end(res *Response, err error, hijacked, usable bool, t *traffic) 
 	if cres != nil {
 		C.nng_http_res_free(cres)
 	}
+}
+
+// leavesBody reports whether there may be more of the request's body on the connection, which
+// libnng would take for the next request (defect P2).
+func (c *call) leavesBody(t *traffic) bool {
+	if c.handler.ownChecks || !c.handler.ownBody.Load() {
+		return false
+	}
+	if c.req.Header("Transfer-Encoding") != "" {
+		return true // only the handler knows
+	}
+	length := c.req.Header("Content-Length")
+	if length == "" {
+		return false
+	}
+	n, err := strconv.ParseInt(length, 10, 64)
+	return err != nil || n > 0 && (t == nil || t.rd.came < n || t.rd.data.Load() != nil)
 }
 
 // serve calls the function and turns a panic into an error.

@@ -25,6 +25,7 @@ type readSide struct {
 	size int                      // what the last read has asked C for
 	busy bool                     // a read is in flight
 	more bool                     // that was there, and not little
+	came int64                    // bytes of all reads
 	err  error                    // what ended the stream; every later read gets it
 	data atomic.Pointer[dataSide] // set by OnData: nobody else reads
 
@@ -138,6 +139,8 @@ func (s *readSide) collect(c *Conn, op string) {
 	}
 	if s.op.result != 0 {
 		s.err = s.failed(c, op, s.op.result)
+	} else {
+		s.came += int64(s.op.count)
 	}
 }
 

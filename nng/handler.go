@@ -31,9 +31,9 @@ type Handler struct {
 	server   *Server   // the server it is on
 	closed   bool
 	settings [settingKinds]func(*C.nng_http_handler) C.int
-	ownBody  bool // the handler reads the body from the connection
 
-	ownChecks bool // fn checks its requests; see package ownchecks
+	ownBody   atomic.Bool // fn reads the body from the connection
+	ownChecks bool        // fn checks its requests, and ends its bodies; see hooks.OwnChecks
 }
 
 func init() { hooks.OwnChecks = func(h any) { h.(*Handler).ownChecks = true } }
@@ -98,7 +98,7 @@ func (h *Handler) build(op string) error {
 	c.handle = handlers.add(c)
 	live.handlers.Add(1)
 	data := C.uintptr_t(c.handle) << 1
-	if !h.ownBody {
+	if !h.ownBody.Load() {
 		data |= C.NNGO_COLLECT
 	}
 	var rv C.int
@@ -185,10 +185,11 @@ func (h *Handler) SetHost(host string) error {
 // before the handler is called, Request.Data returns it, and larger ones are refused
 // with 400; -1 means no limit. A body in chunks cannot be collected: C does not know
 // them, and the client gets 501. Both answers close the connection. Without want the
-// handler reads the body with Conn.Read, and must read all of it or make the response
-// say "Connection: close"; what it leaves C takes for the next request (defect P2). After
-// such a response the server reads on for up to half a second, so that a client which is
-// still sending gets to see it.
+// handler reads the body with Conn.Read. If it has not read all of it when it returns, or
+// if the body is in chunks, of which only the handler knows the end, the response says
+// "Connection: close", because C would take what is left for the next request (defect P2).
+// After such a response the server reads on for up to half a second, so that a client
+// which is still sending gets to see it.
 func (h *Handler) CollectBody(want bool, max int) error {
 	if max < -1 {
 		return refuse("handler collect body", strconv.Itoa(max), ErrInvalid, "the size is a number of bytes, or -1 for no limit")
@@ -196,13 +197,12 @@ func (h *Handler) CollectBody(want bool, max int) error {
 	size := C.size_t(max) // -1 becomes the largest size, which is C's "no limit"
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	old := h.ownBody
-	h.ownBody = !want
+	old := h.ownBody.Swap(!want)
 	err := h.setLocked("handler collect body", settingBody, func(c *C.nng_http_handler) C.int {
 		return C.nng_http_handler_collect_body(c, C.bool(want), size)
 	})
 	if err != nil {
-		h.ownBody = old
+		h.ownBody.Store(old)
 	}
 	return err
 }

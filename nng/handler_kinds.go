@@ -108,7 +108,7 @@ func NewRedirectHandler(path string, status int, location string) (*Handler, err
 // client wants (defect P26).
 func newRedirect(path string, status int, location string) (*Handler, error) {
 	var h *Handler
-	h = &Handler{alloc: allocFunc, ownBody: true, fn: func(_ context.Context, _ *Conn, req *Request) (*Response, error) {
+	h = &Handler{alloc: allocFunc, fn: func(_ context.Context, _ *Conn, req *Request) (*Response, error) {
 		to := redirectLocation(location, h.Path(), req.URI())
 		link := html.EscapeString(to)
 		res, err := NewResponse()
@@ -120,6 +120,7 @@ func newRedirect(path string, status int, location string) (*Handler, error) {
 			res.CopyData([]byte("<!DOCTYPE html>\n<html><body><p>You should be automatically redirected to <a href=\""+
 				link+"\">"+link+"</a>.</p></body></html>")))
 	}}
+	h.ownBody.Store(true)
 	if _, err := h.init("new redirect handler", path); err != nil {
 		return nil, err
 	}

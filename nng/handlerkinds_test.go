@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -446,6 +447,53 @@ func TestOwnBody(t *testing.T) {
 	got, err := io.ReadAll(res.Body)
 	require.NoError(t, err)
 	assert.Equal(t, "5\r\nhello\r\n0\r\n\r\n", string(got))
+}
+
+// What a handler leaves of a body is never a request (defect P2).
+func TestBodyThatIsLeft(t *testing.T) {
+	own := func(h *nng.Handler) error { return h.CollectBody(false, 0) }
+	var smuggledIn atomic.Int64
+	kinds := map[string]nng.HandlerFunc{
+		"a draft": text("ok"),
+		"a response of C": func(context.Context, *nng.Conn, *nng.Request) (*nng.Response, error) {
+			return nng.NewErrorResponse(404)
+		},
+		"whole": func(context.Context, *nng.Conn, *nng.Request) (*nng.Response, error) {
+			return nng.WholeResponse([]byte("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")), nil
+		},
+		"written": func(_ context.Context, c *nng.Conn, _ *nng.Request) (*nng.Response, error) {
+			_, err := io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+			return nil, err
+		},
+		"a part is read": func(ctx context.Context, c *nng.Conn, req *nng.Request) (*nng.Response, error) {
+			if _, err := c.Read(make([]byte, 1)); err != nil {
+				return nil, err
+			}
+			return text("ok")(ctx, c, req)
+		},
+	}
+	handlers := []*nng.Handler{newHandler(t, "/smuggled", func(ctx context.Context, c *nng.Conn, req *nng.Request) (*nng.Response, error) {
+		smuggledIn.Add(1)
+		return text("smuggled")(ctx, c, req)
+	})}
+	for name, fn := range kinds {
+		handlers = append(handlers, newHandler(t, "/"+strings.ReplaceAll(name, " ", "-"), fn, method("POST"), own))
+	}
+	srv := newServer(t, handlers...)
+	for name := range kinds {
+		for fields, body := range map[string]string{
+			"Content-Length: 35":         smuggled,
+			"Content-Length: 36":         "x" + smuggled,
+			"Transfer-Encoding: chunked": "23\r\n" + smuggled + "\r\n0\r\n\r\n",
+		} {
+			request := "POST /" + strings.ReplaceAll(name, " ", "-") + " HTTP/1.1\r\nHost: x\r\n" + fields + "\r\n\r\n"
+			for _, pieces := range [][]string{{request + body + smuggled}, {request, body + smuggled}} {
+				got := deliver(t, address(t, srv), pieces...)
+				assert.Len(t, statuses(got), 1, "%s, %s: %q", name, fields, got)
+			}
+		}
+	}
+	assert.Zero(t, smuggledIn.Load())
 }
 
 // A handler that was removed can be set up again and added again, here or elsewhere.
