@@ -122,8 +122,8 @@ bench-short: setup-bench lib ## the same in short, to check the benchmarks and n
 	scripts/with-lib nng $(GO) -C bench test -count=1 ./...
 	scripts/with-lib nng $(GO) -C bench run . -short
 
-soak: setup lib ## 10 minutes of everything at once, and all of it must come back (SOAK='-duration 2m')
-	GLIBC_TUNABLES=glibc.malloc.tcache_count=0 scripts/with-lib nng $(GO) -C bench run ./soak -page ../docs/reliability.md $(SOAK)
+soak: setup lib ## 10 minutes of everything at once, and all of it must come back (SOAK='-duration 2m -page ../docs/reliability.md')
+	GLIBC_TUNABLES=glibc.malloc.tcache_count=0 scripts/with-lib nng $(GO) -C bench run ./soak $(SOAK)
 
 stress: setup lib ## the tests 20 times in random order, on a machine with too much to do (TIMES=5 BUSY=2 LIMIT=7200)
 	@scripts/stress

@@ -12,6 +12,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/gonng/nnghttp/internal/grammar"
 	"github.com/gonng/nnghttp/nng"
@@ -194,9 +195,13 @@ func (b *body) discard() bool {
 	return b.sawEOF
 }
 
+// skip reads what is left. The client has as long for that as for a head.
 func (b *body) skip() error {
 	if b.sawEOF || b.broken || b.left() > maxDiscard || b.w.declined.Load() || b.w.expecting.Load() {
 		return nil
+	}
+	if limit := b.w.a.readHeaderTimeout(); limit > 0 && (b.fixed == nil || b.fixed.left > 0) {
+		defer time.AfterFunc(limit, func() { _ = b.w.conn.SetReadDeadline(time.Unix(1, 0)) }).Stop()
 	}
 	_, err := io.CopyN(io.Discard, unlocked{b}, maxDiscard+1)
 	if err == io.EOF {

@@ -1,6 +1,7 @@
 package nethttp
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -141,6 +142,14 @@ func (a *adapter) observe(w *response, start time.Time) {
 	if a.server != nil {
 		a.server.observe(w, start)
 	}
+}
+
+// readHeaderTimeout is how long the head of a request may take, or below 0.
+func (a *adapter) readHeaderTimeout() time.Duration {
+	if a.server == nil {
+		return nng.DefaultReadHeaderTimeout
+	}
+	return cmp.Or(a.server.ReadHeaderTimeout, nng.DefaultReadHeaderTimeout)
 }
 
 func (a *adapter) keepAlive() bool { return a.server == nil || !a.server.closing.Load() }

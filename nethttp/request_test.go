@@ -483,6 +483,24 @@ func TestContinue(t *testing.T) {
 
 // TestUnreadBody: up to 256 KiB are read to keep the connection; behind more the reply
 // still arrives, even though the client is sending (defect P20).
+// A client that sends nothing of a body that its handler leaves has as long as for a head.
+func TestUnreadBodyThatDoesNotCome(t *testing.T) {
+	for _, fields := range []string{"Content-Length: 5", "Transfer-Encoding: chunked"} {
+		t.Run(fields, func(t *testing.T) {
+			t.Parallel()
+			srv := &nethttp.Server{Handler: differentialHandler(), ReadHeaderTimeout: time.Second}
+			addr, _ := serveWith(t, srv)
+			c := dial(t, addr)
+			c.send("POST / HTTP/1.1\r\nHost: x\r\nDo: skip\r\n" + fields + "\r\n\r\n3")
+			_ = c.SetReadDeadline(time.Now().Add(20 * time.Second))
+			res, text := c.answer("POST")
+			assert.Equal(t, "body unread", text)
+			assert.True(t, res.Close)
+			c.ended()
+		})
+	}
+}
+
 func TestUnreadBody(t *testing.T) {
 	addr := serve(t, differentialHandler())
 	send := func(t *testing.T, size int, chunked bool) (*peer, *http.Response, string) {

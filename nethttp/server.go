@@ -51,10 +51,10 @@ type Server struct {
 	MaxHeaderBytes  int
 	MaxHeaderFields int
 
-	// ReadHeaderTimeout bounds reading the head of a request, IdleTimeout the wait for the
-	// next one, TLSHandshakeTimeout the handshake, and WriteStallTimeout how long a client
-	// may take nothing of a response that nng sends: one that was short and complete when
-	// the handler returned. 0 means 30 seconds, 3 minutes, 10 and 30 seconds; below 0 is
+	// ReadHeaderTimeout bounds reading the head of a request, and then once more reading
+	// what the handler leaves of the body; IdleTimeout the wait for the next request,
+	// TLSHandshakeTimeout the handshake, and WriteStallTimeout how long a client may take
+	// nothing of a response. 0 means 30 seconds, 3 minutes, 10 and 30 seconds; below 0 is
 	// no bound.
 	ReadHeaderTimeout   time.Duration
 	IdleTimeout         time.Duration

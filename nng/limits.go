@@ -33,9 +33,8 @@ const (
 //	the first byte of a later one            IdleTimeout
 //	the rest of that head                    ReadHeaderTimeout
 //	a body that is collected (CollectBody)   ReadHeaderTimeout, and a second for each KiB
-//	a handler, or its reads and writes       none; see Conn's deadlines
-//	the client, to take a Response or what   WriteStallTimeout
-//	nng answers by itself
+//	a handler, or its reads                  none; see Conn's deadlines
+//	the client, to take what is sent to it   WriteStallTimeout
 //	nothing, it was hijacked                 none
 type Limits struct {
 	// ReadHeaderTimeout is how long the head of a request may take. That a part of it
@@ -48,8 +47,10 @@ type Limits struct {
 	// TLSHandshakeTimeout is how long the handshake may take, from the accept on.
 	TLSHandshakeTimeout time.Duration
 
-	// WriteStallTimeout is how long a client may take not one byte of a response. Who
-	// reads slowly gets all of it.
+	// WriteStallTimeout is how long a client may take not one byte of a response, also of
+	// one that a handler is writing. Who reads slowly gets all of it, as long as its
+	// system confirms some bytes in that time: one with a small receive buffer may
+	// confirm 2 KiB at once and then nothing for long.
 	WriteStallTimeout time.Duration
 
 	// MaxConns bounds the open connections, without hijacked ones; its default is none.

@@ -6,11 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path"
-	"time"
 )
-
-// stallTime is how long a client may take no byte of a file before it is dropped.
-const stallTime = time.Minute
 
 // serveFiles serves the files of a directory. os.Root lets neither ".." nor a symbolic
 // link out of it. nng's own directory handler follows links.
@@ -18,7 +14,7 @@ func serveFiles(root *os.Root) http.Handler {
 	files := http.FileServerFS(plainFS{root.FS()})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Content-Type-Options", "nosniff")
-		files.ServeHTTP(patient{w, http.NewResponseController(w)}, r)
+		files.ServeHTTP(w, r)
 	})
 }
 
@@ -39,17 +35,4 @@ func (p plainFS) Open(name string) (fs.File, error) {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
 	}
 	return p.FS.Open(name)
-}
-
-// patient writes to a client as long as that keeps taking bytes.
-type patient struct {
-	http.ResponseWriter
-	control *http.ResponseController
-}
-
-func (p patient) Write(b []byte) (int, error) {
-	if err := p.control.SetWriteDeadline(time.Now().Add(stallTime)); err != nil {
-		return 0, err
-	}
-	return p.ResponseWriter.Write(b)
 }
