@@ -76,7 +76,7 @@ func startPump() Errno {
 }
 
 func stopPump() {
-	watchHeap()
+	watchHeapLater()
 	C.nngo_events_end()
 	keepWorkers(false)
 	pump.running = false

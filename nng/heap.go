@@ -19,10 +19,12 @@ import "C"
 // there is much of it, and if so gives it back to the system. That takes a while, in which
 // others wait for memory, so it is not done again for what is left then.
 var heap struct {
-	next    time.Time   // of the pump: when to look
-	looking atomic.Bool // guards what follows
-	kept    int64       // what the last trim could not give back
-	used    int64       // what was in use then
+	next    time.Time    // of the pump: when to look
+	stops   atomic.Int64 // of the pump
+	later   atomic.Bool  // a look is due
+	looking atomic.Bool  // guards what follows
+	kept    int64        // what the last trim could not give back
+	used    int64        // what was in use then
 }
 
 const (
@@ -38,6 +40,25 @@ func watchHeap() {
 			defer heap.looking.Store(false)
 			trimHeap()
 		}()
+	}
+}
+
+// watchHeapLater looks once more when the pump has ended, and nng's reaper has freed what
+// was closed last.
+func watchHeapLater() {
+	heap.stops.Add(1)
+	if heap.later.CompareAndSwap(false, true) {
+		stops := heap.stops.Load()
+		time.AfterFunc(heapEvery, func() {
+			if heap.looking.CompareAndSwap(false, true) {
+				trimHeap()
+				heap.looking.Store(false)
+			}
+			heap.later.Store(false)
+			if heap.stops.Load() != stops {
+				watchHeapLater()
+			}
+		})
 	}
 }
 
