@@ -1,11 +1,13 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -91,6 +93,17 @@ func TestEcho(t *testing.T) {
 	res, body = do(t, "POST", s.url+"/echo", big)
 	require.Equal(t, 200, res.StatusCode)
 	require.True(t, body == big, "16 MiB come back unchanged")
+	res, _ = do(t, "POST", s.url+"/echo", big+"x")
+	require.Equal(t, http.StatusRequestEntityTooLarge, res.StatusCode)
+
+	c, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
+	require.NoError(t, err)
+	defer c.Close()
+	_, err = io.WriteString(c, "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n")
+	require.NoError(t, err)
+	res, err = http.ReadResponse(bufio.NewReader(c), nil)
+	require.NoError(t, err)
+	require.Equal(t, http.StatusBadRequest, res.StatusCode)
 }
 
 func TestStats(t *testing.T) {

@@ -21,10 +21,10 @@ type serveCmd struct {
 	Key    string `placeholder:"FILE" help:"Private key of the certificate in PEM."`
 
 	ReadHeaderTimeout   time.Duration `placeholder:"30s" help:"How long the head of a request may take. A negative time is no limit, here and below."`
-	IdleTimeout         time.Duration `placeholder:"3m" help:"How long a connection may wait for its next request."`
+	IdleTimeout         time.Duration `placeholder:"3m" help:"How long a connection may wait for its next request, and a WebSocket for anything."`
 	TLSHandshakeTimeout time.Duration `name:"tls-handshake-timeout" placeholder:"10s" help:"How long a TLS handshake may take."`
 	WriteStallTimeout   time.Duration `placeholder:"30s" help:"How long a client may take not one byte of a response."`
-	MaxConns            int           `placeholder:"N" help:"How many connections may be open, not counting WebSockets. Others get 503."`
+	MaxConns            int           `placeholder:"N" help:"How many connections may be open, and as many WebSockets. Others get 503."`
 
 	SelfSigned bool        `help:"Serve https instead of http, with a certificate made for this run."`
 	made       *selfSigned // with SelfSigned

@@ -120,7 +120,11 @@ func (s *server) shutdown(patience time.Duration) error {
 func serveEcho(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxEcho))
 	if err != nil {
-		http.Error(w, "the body has at most 16 MiB", http.StatusRequestEntityTooLarge)
+		if large := (*http.MaxBytesError)(nil); errors.As(err, &large) {
+			http.Error(w, "the body has at most 16 MiB", http.StatusRequestEntityTooLarge)
+		} else {
+			http.Error(w, "the body cannot be read", http.StatusBadRequest)
+		}
 		return
 	}
 	contentType := r.Header.Get("Content-Type")

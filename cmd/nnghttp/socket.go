@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gobwas/ws"
@@ -31,11 +32,12 @@ type socket struct {
 	conn   net.Conn
 	side   ws.State
 	reader wsutil.Reader
-	parts  int // of the message that is being read
+	parts  int           // of the message that is being read
+	idle   time.Duration // how long each read may take, 0: forever
 
 	mu     sync.Mutex // one frame at a time
 	out    *bufio.Writer
-	closed bool // a close frame was sent, so nothing else may be
+	closed atomic.Bool // a close frame was sent, so nothing else may be
 }
 
 // newSocket makes a socket. r is where to read from: conn, with what has been read of
@@ -43,7 +45,7 @@ type socket struct {
 func newSocket(conn net.Conn, r io.Reader, side ws.State) *socket {
 	s := &socket{conn: conn, side: side, out: bufio.NewWriter(conn)}
 	s.reader = wsutil.Reader{
-		Source:         r,
+		Source:         patient{s, r},
 		State:          side,
 		CheckUTF8:      true,
 		MaxFrameSize:   maxMessage,
@@ -52,6 +54,20 @@ func newSocket(conn net.Conn, r io.Reader, side ws.State) *socket {
 		OnContinuation: s.part,
 	}
 	return s
+}
+
+// A patient reader gives the other side the time of idle for its next bytes, until a close
+// frame was sent: then another deadline holds.
+type patient struct {
+	s *socket
+	r io.Reader
+}
+
+func (p patient) Read(b []byte) (int, error) {
+	if p.s.idle > 0 && !p.s.closed.Load() {
+		_ = p.s.conn.SetReadDeadline(time.Now().Add(p.s.idle))
+	}
+	return p.r.Read(b)
 }
 
 var errTooManyParts = fmt.Errorf("a message of more than %d frames", maxParts)
@@ -137,7 +153,7 @@ func (s *socket) fail(err error) error {
 func (s *socket) write(op ws.OpCode, p []byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed {
+	if s.closed.Load() {
 		return net.ErrClosed
 	}
 	return s.frame(op, p)
@@ -151,8 +167,7 @@ func (s *socket) close(code ws.StatusCode, why string) {
 func (s *socket) sendClose(body []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.closed {
-		s.closed = true
+	if s.closed.CompareAndSwap(false, true) {
 		_ = s.frame(ws.OpClose, body) // the connection ends either way
 	}
 }

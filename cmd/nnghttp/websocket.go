@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -14,6 +15,8 @@ import (
 
 	"github.com/gobwas/ws"
 	"github.com/gobwas/ws/wsutil"
+
+	"github.com/gonng/nnghttp/nng"
 )
 
 // serveWebSocket takes the connection away from the C server and echoes messages on it.
@@ -31,6 +34,11 @@ func (s *server) serveWebSocket(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "bad Sec-WebSocket-Key", http.StatusBadRequest)
 		return
 	}
+	if s.sockets.full(s.http.MaxConns) {
+		w.Header().Set("Retry-After", "1")
+		http.Error(w, "too many WebSockets are open", http.StatusServiceUnavailable)
+		return
+	}
 	conn, rw, _, err := ws.UpgradeHTTP(r, w)
 	if err != nil { // it has answered on the connection, which nobody else will close
 		if conn != nil {
@@ -39,6 +47,7 @@ func (s *server) serveWebSocket(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	sock := newSocket(conn, rw.Reader, ws.StateServerSide)
+	sock.idle = max(cmp.Or(s.http.IdleTimeout, nng.DefaultIdleTimeout), 0)
 	if !s.sockets.add(sock) { // shutting down
 		sock.close(ws.StatusGoingAway, "the server is shutting down")
 		sock.end(net.ErrClosed) // the client may answer
@@ -120,6 +129,13 @@ func (s *sockets) add(sock *socket) bool {
 	s.total++
 	s.running.Add(1)
 	return true
+}
+
+// full tells that there are limit sockets; 0 and less is no limit.
+func (s *sockets) full(limit int) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return limit > 0 && len(s.open) >= limit
 }
 
 func (s *sockets) remove(sock *socket) {

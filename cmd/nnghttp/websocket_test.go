@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"strings"
 	"sync"
@@ -151,6 +152,29 @@ func TestWebSocketManyFragments(t *testing.T) {
 	require.NoError(t, err)
 	w.expect(ws.OpBinary, strings.Repeat("0123456789", 65_535))
 	w.close(1000)
+}
+
+// A WebSocket on which nothing comes has as long as a connection between requests, and there
+// are no more of them than of connections.
+func TestWebSocketLimits(t *testing.T) {
+	s, log := newTestServer(t, &serveCmd{IdleTimeout: time.Second, MaxConns: 1})
+	w := dialWS(t, s)
+	for range 3 { // what comes extends it
+		time.Sleep(600 * time.Millisecond)
+		w.send(ws.NewPingFrame(nil))
+		require.Equal(t, ws.OpPong, w.receive().Header.OpCode)
+	}
+	res, body := do(t, "GET", s.url+"/ws", "", "Upgrade", "websocket", "Connection", "Upgrade",
+		"Sec-WebSocket-Version", "13", "Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")
+	require.Equal(t, http.StatusServiceUnavailable, res.StatusCode)
+	require.Equal(t, "too many WebSockets are open\n", body)
+	start := time.Now()
+	_, err := io.Copy(io.Discard, w.r)
+	require.NoError(t, err)
+	require.Less(t, time.Since(start), 5*time.Second)
+	eventually(t, "it has gone", func() bool { open, _ := s.sockets.numbers(); return open == 0 })
+	require.Contains(t, log.String(), "websocket closed")
+	dialWS(t, s).close(1000)
 }
 
 // A client that sends and never reads is not read any more, when what waits for it fills the
