@@ -248,6 +248,7 @@ func TestBadServer(t *testing.T) {
 		{"error file without name", func() error { return srv.SetErrorFile(404, "") }, nng.ErrInvalid},
 		{"error file with NUL", func() error { return srv.SetErrorFile(404, "a\x00b") }, nng.ErrInvalid},
 		{"error file missing", func() error { return srv.SetErrorFile(404, missing) }, nng.ErrNotFound},
+		{"error file that is a device", func() error { return srv.SetErrorFile(404, "/dev/zero") }, nng.ErrInvalid},
 		{"error file of status 1000", func() error { return srv.SetErrorFile(1000, missing) }, nng.ErrInvalid},
 		{"http server's tls", func() error { _, err := srv.TLS(); return err }, nng.ErrNotSupported},
 	})

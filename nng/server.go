@@ -3,6 +3,7 @@ package nng
 import (
 	"context"
 	"net"
+	"os"
 	"strconv"
 	"sync"
 	"time"
@@ -386,6 +387,9 @@ func (s *Server) SetErrorFile(status int, file string) error {
 	}
 	if err := checkFileName("set error file", file); err != nil {
 		return err
+	}
+	if info, err := os.Stat(file); err == nil && !info.Mode().IsRegular() && !info.IsDir() {
+		return refuse("set error file", strconv.Quote(short(file)), ErrInvalid, "that is no regular file, so reading it may wait")
 	}
 	return s.with("set error file", func(c *C.nng_http_server) C.int {
 		return C.nng_http_server_set_error_file(c, C.uint16_t(status), cstring(file))
