@@ -1,5 +1,5 @@
 // Hijack serves a page with libnng, and on the same port a protocol of its own: a
-// connection to /shout is taken over and answers every line in capitals.
+// connection to /shout is taken over and returns every line in capitals.
 package main
 
 import (
