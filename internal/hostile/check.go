@@ -98,16 +98,18 @@ func (t *Target) Attack(door int, script []byte, p Player) error {
 	if half, ok := c.(interface{ CloseWrite() error }); ok {
 		_ = half.CloseWrite()
 	}
+	patience := Patience + time.Duration(len(wanted))*20*time.Millisecond
+	_ = c.SetDeadline(time.Now().Add(patience + 10*time.Second))
 	select {
 	case <-in.ended:
 		x.Ended = !isTimeout(in.err)
-	case <-time.After(Patience):
+	case <-time.After(patience):
 		_ = c.Close()
 		<-in.ended
 	}
 	x.Got = in.received()
 	if !x.Ended {
-		return fmt.Errorf("the server holds the connection %v after the client has ended it, %d requests, got %.300q", Patience, len(wanted), x.Got)
+		return fmt.Errorf("the server holds the connection %v after the client has ended it, %d requests, got %.300q", patience, len(wanted), x.Got)
 	}
 	return x.Check(door)
 }
