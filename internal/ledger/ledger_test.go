@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -232,6 +233,19 @@ func TestLoopIsApart(t *testing.T) {
 	}
 	for _, d := range readDiffs(t, patches+"/loop") {
 		assert.True(t, speed(d.ids), d.file)
+	}
+}
+
+// The diffs that take a mend out apply, which otherwise only make check-mends would tell.
+func TestMendsApply(t *testing.T) {
+	for _, d := range allMends(t) {
+		patch, err := os.Open(d.file)
+		require.NoError(t, err)
+		cmd := exec.Command("patch", "--dry-run", "-p1", "--force", "--fuzz=0")
+		cmd.Dir, cmd.Stdin = root, patch
+		out, err := cmd.CombinedOutput()
+		require.NoError(t, patch.Close())
+		assert.NoError(t, err, "%s: %s", d.name, out)
 	}
 }
 
