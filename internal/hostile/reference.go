@@ -115,11 +115,13 @@ func readHead(stream []byte) (r Request, chunked bool, length int, rest []byte, 
 	switch {
 	case len(codings) > 0:
 		// A handler of nng may know what was done before the chunks.
-		list := strings.Split(strings.ToLower(strings.Join(codings, ",")), ",")
-		for i := range list {
-			list[i] = strings.Trim(list[i], " \t")
+		var list []string
+		for element := range strings.SplitSeq(strings.ToLower(strings.Join(codings, ",")), ",") {
+			if element = strings.Trim(element, " \t"); element != "" { // RFC 9110, 5.6.1
+				list = append(list, element)
+			}
 		}
-		if r.Minor == 0 || slices.Index(list, "chunked") != len(list)-1 || len(lengths) > 0 {
+		if r.Minor == 0 || len(list) == 0 || slices.Index(list, "chunked") != len(list)-1 || len(lengths) > 0 {
 			return r, false, 0, nil, false
 		}
 		chunked = true
