@@ -278,8 +278,8 @@ func (c *WSConn) WriteMessage(ctx context.Context, data []byte) error {
 		return finish()
 	default:
 	}
-	// Cancelling would do the same, but nng loses it between two frames. The close
-	// ends the operation in any case, and tells the peer if that reads at all.
+	// Cancelling would do the same, but without our patch nng loses it between two
+	// frames (defect W21). The close tells the peer, too, if that reads at all.
 	C.nng_stream_close(c.c)
 	late := time.NewTimer(wsCloseGrace)
 	defer late.Stop()
