@@ -48,6 +48,11 @@ const writeBuffer = 64 << 10
 // are resolved as package net does, and a host's addresses are tried one after the other,
 // the next one after a failure or after 300 ms.
 //
+// Connections are closed as nng.Conn.Close does, but in the background, because
+// http.Transport holds locks meanwhile that others wait for. So CloseIdleConnections may
+// return a moment before they have left libnng. Only C code in the same process has to
+// care, which must not call nng_fini before they have.
+//
 // Errors, inside the *url.Error of http.Client: *nng.OpError with those of
 // nng.Client.Connect (ErrConnRefused is also syscall.ECONNREFUSED, ErrTimedOut is also
 // os.ErrDeadlineExceeded, …), with a *net.DNSError for a name that is not found, with

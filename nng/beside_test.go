@@ -4,6 +4,7 @@ package nng_test
 
 import (
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -13,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gonng/nnghttp/nethttp"
 	"github.com/gonng/nnghttp/nng"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -101,7 +103,8 @@ func TestBesideComputing(t *testing.T) {
 	assert.Less(t, us[50], int32(20_000), "µs; through Go's scheduler it was 80,000")
 }
 
-// When C code ends the library while Go has nothing in it, the next server is served.
+// When C code ends the library right after everything of Go's was closed, nothing uses it
+// afterwards, and what comes next works.
 func TestBesideFini(t *testing.T) {
 	if os.Getenv("NNGHTTP_TEST_FINI") == "" { // in a process of its own: others have objects
 		cmd := exec.Command(os.Args[0], "-test.run=^TestBesideFini$", "-test.v")
@@ -111,19 +114,120 @@ func TestBesideFini(t *testing.T) {
 		assert.Contains(t, string(out), "--- PASS: TestBesideFini")
 		return
 	}
-	for i := range 20 {
-		func() {
-			h := newHandler(t, "/go", text("go"))
+	kinds := map[string]func(){
+		"server": func() {
 			srv, err := nng.HoldServer("http://127.0.0.1:0")
 			require.NoError(t, err)
-			require.NoError(t, srv.AddHandler(h))
+			require.NoError(t, srv.AddHandler(newHandler(t, "/go", text("go"))))
 			require.NoError(t, srv.Start())
 			require.Equal(t, "go", page(t, httpURL(t, srv)+"/go"))
 			require.NoError(t, srv.Close())
-		}()
-		if i%2 == 0 {
-			time.Sleep(20 * time.Millisecond) // the pump has ended, or is about to
-		}
-		nng.BesideFini()
+		},
+		"websocket": func() {
+			l, err := nng.NewWSListener("ws://127.0.0.1:0/ws")
+			require.NoError(t, err)
+			require.NoError(t, l.Listen())
+			besideEcho(t, l)
+			require.NoError(t, l.Close())
+		},
+		"websocket beside a server": func() {
+			srv, err := nng.HoldServer("http://127.0.0.1:0")
+			require.NoError(t, err)
+			require.NoError(t, srv.Start())
+			l, err := nng.NewWSListener("ws://" + address(t, srv) + "/ws")
+			require.NoError(t, err)
+			require.NoError(t, l.Listen())
+			besideEcho(t, l)
+			silent, err := net.Dial("tcp", address(t, srv))
+			require.NoError(t, err)
+			defer silent.Close()
+			require.NoError(t, l.Close())
+			require.NoError(t, srv.Close())
+		},
+		"websocket that nobody accepts": func() {
+			l, err := nng.NewWSListener("ws://127.0.0.1:0/ws")
+			require.NoError(t, err)
+			require.NoError(t, l.Listen())
+			d, err := nng.NewWSDialer(l.URL())
+			require.NoError(t, err)
+			c, err := d.Dial(t.Context())
+			require.NoError(t, err)
+			require.NoError(t, l.Close())
+			require.NoError(t, c.Close())
+			require.NoError(t, d.Close())
+		},
+		"dial that fails": func() {
+			d, err := nng.NewWSDialer("ws://127.0.0.1:1/")
+			require.NoError(t, err)
+			_, err = d.Dial(t.Context())
+			require.ErrorIs(t, err, nng.ErrConnRefused)
+			require.NoError(t, d.Close())
+		},
+		"dial that is cancelled": func() {
+			d, err := nng.NewWSDialer("ws://" + silentHost(t) + "/")
+			require.NoError(t, err)
+			_, err = d.Dial(timeout(t, 2*time.Millisecond))
+			require.ErrorIs(t, err, nng.ErrTimedOut)
+			require.NoError(t, d.Close())
+		},
+		"connections": func() {
+			l, err := nethttp.Listen("http://127.0.0.1:0", "/")
+			require.NoError(t, err)
+			srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				_, _ = io.WriteString(w, "go")
+			})}
+			served := make(chan error)
+			go func() { served <- srv.Serve(l) }()
+			require.Equal(t, "go", page(t, "http://"+l.Addr().String()))
+			require.NoError(t, srv.Shutdown(t.Context()))
+			require.ErrorIs(t, <-served, http.ErrServerClosed)
+		},
 	}
+	for name, use := range kinds {
+		for i := range 20 {
+			t.Log(name)
+			use()
+			if i%2 == 0 {
+				time.Sleep(20 * time.Millisecond) // the pump has ended, or is about to
+			}
+			nng.BesideFini()
+		}
+	}
+}
+
+// besideEcho dials a listener and sends a message to and fro.
+func besideEcho(t *testing.T, l *nng.WSListener) {
+	t.Helper()
+	d, err := nng.NewWSDialer(l.URL())
+	require.NoError(t, err)
+	echoed := make(chan struct{})
+	go func() {
+		defer close(echoed)
+		c, err := l.Accept(t.Context())
+		if !assert.NoError(t, err) {
+			return
+		}
+		data, err := c.ReadMessage(t.Context())
+		assert.NoError(t, err)
+		assert.NoError(t, c.WriteMessage(t.Context(), data))
+		assert.NoError(t, c.Close())
+	}()
+	c, err := d.Dial(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, c.WriteMessage(t.Context(), []byte("go")))
+	data, err := c.ReadMessage(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, "go", string(data))
+	require.NoError(t, c.Close())
+	<-echoed
+	require.NoError(t, d.Close())
+}
+
+// silentHost is the address of somebody who takes connections and says nothing.
+func silentHost(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { l.Close() })
+	return l.Addr().String()
 }

@@ -22,6 +22,7 @@ type WSDialer struct {
 	raw     string // the URL as C gets it
 	tls     *cTLSConfig
 	dials   sync.WaitGroup // in the hands of C
+	frees   sync.WaitGroup // of their C dialers
 	closing chan struct{}
 }
 
@@ -148,7 +149,7 @@ func (d *WSDialer) Dial(ctx context.Context) (*WSConn, error) {
 	}
 	result, stream := o.result, (*C.nng_stream)(o.output)
 	o.free()
-	go freeWSDialer(c) // releases before 1.11 can block in that (defect CL14)
+	d.frees.Go(func() { freeWSDialer(c) }) // releases before 1.11 can block in that (defect CL14)
 	switch {
 	case result == 0:
 		conn, rv := newWSConn(stream, &d.wsOptions, true)
@@ -234,8 +235,8 @@ func (d *WSDialer) SetTLS(cfg *TLSConfig) error {
 // URL returns the URL that the dialer was made for.
 func (d *WSDialer) URL() string { return d.url }
 
-// Close ends the dials that are running (nng_stream_dialer_close) and frees the dialer.
-// Connections stay. Closing twice is harmless.
+// Close ends the dials that are running (nng_stream_dialer_close) and frees the dialer; it
+// waits a second at most for C to do that. Connections stay. Closing twice is harmless.
 func (d *WSDialer) Close() error {
 	d.mu.Lock()
 	if !d.closed {
@@ -246,5 +247,16 @@ func (d *WSDialer) Close() error {
 	}
 	d.mu.Unlock()
 	d.dials.Wait()
+	freed := make(chan struct{})
+	go func() {
+		defer close(freed)
+		d.frees.Wait()
+	}()
+	grace := time.NewTimer(closeGrace)
+	defer grace.Stop()
+	select {
+	case <-freed:
+	case <-grace.C:
+	}
 	return nil
 }

@@ -36,7 +36,7 @@ type WSListener struct {
 
 	accepts sync.WaitGroup // in the hands of C
 	closing chan struct{}
-	ended   chan struct{} // closed when Close is through
+	ended   chan struct{} // closed when C's listener is freed, or waits for others
 }
 
 // NewWSListener makes a listener for a URL such as "ws://127.0.0.1:8080/chat" or
@@ -308,9 +308,10 @@ const (
 // Close ends the listening (nng_stream_listener_close). Accepts that wait return
 // ErrClosed; connections that nobody has accepted are closed; the others stay. If nobody
 // else has the address started, the port is closed: Close waits a second for handlers that
-// are still running, then their contexts end. Closing twice is harmless. In a library
-// without our patches, C can keep connections that many clients are bringing in this very
-// moment (defect W2).
+// are still running, then their contexts end. Otherwise everything has been freed when it
+// returns. Closing twice is harmless. In a library without our patches, C can keep
+// connections that many clients are bringing in this very moment (defect W2), and the
+// listener until the address is stopped for all (defect W19).
 func (l *WSListener) Close() error {
 	grace := time.NewTimer(closeGrace)
 	defer grace.Stop()
@@ -347,14 +348,19 @@ func (l *WSListener) close(c *C.nng_stream_listener) {
 	settled := closeWSListener(c)
 	stopped, _ := l.shared.stop()
 	<-stopped
-	// A request may still be on its way into C's listener, until the server has
-	// stopped for all.
-	l.shared.whenStopped(func() {
+	free := func() {
 		<-settled
 		freeing()
 		C.nng_stream_listener_free(c)
 		l.release()
-	})
+	}
+	if mends("w19") && mends("w3-listener") {
+		free()
+		return
+	}
+	// Without our patches a request may still be on its way into C's listener, until
+	// the server has stopped for all, and the free may never return.
+	l.shared.whenStopped(free)
 }
 
 // closeWSListener closes a C listener. When the channel is closed, it may be freed.
