@@ -99,12 +99,12 @@ func setHeader(r *http.Request, fields []nng.HeaderField) error {
 	return nil
 }
 
-// setHost finds the host that is asked for. An absolute target wins over the field
-// (RFC 9112, section 3.2.2).
+// setHost finds the host that is asked for. An absolute target wins over the field (RFC 9112,
+// section 3.2.2), which is the same, but for a port that goes without saying.
 func setHost(r *http.Request) error {
 	hosts, ok := r.Header["Host"]
 	delete(r.Header, "Host")
-	if p := grammar.CheckHosts(r.Proto, hosts); p != nil {
+	if p := grammar.CheckHosts(r.Method, r.RequestURI, r.Proto, hosts); p != nil {
 		return refused(p)
 	}
 	if r.Host = r.URL.Host; r.Host == "" && ok {

@@ -98,7 +98,7 @@ func (c *call) check() *grammar.Problem {
 	if err != nil {
 		return nil // this libnng does not list headers
 	}
-	_, p := grammar.CheckHead(head.Method, head.Version, func(yield func(name, value string) bool) {
+	_, p := grammar.CheckHead(head.Method, head.URI, head.Version, func(yield func(name, value string) bool) {
 		for _, f := range head.Headers {
 			if !yield(f.Name, f.Value) {
 				return

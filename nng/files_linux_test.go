@@ -86,7 +86,11 @@ func TestDirectoryHandlerNames(t *testing.T) {
 		"/files/" + strings.Repeat("../", 12) + "etc/hostname", "/files/..%2f..%2f..%2f..%2f..%2fetc/hostname",
 	} {
 		res, body := get(target)
-		assert.Equal(t, 404, res.StatusCode, target)
+		want := 404
+		if strings.Contains(target, "%00") {
+			want = 400 // to whomever
+		}
+		assert.Equal(t, want, res.StatusCode, target)
 		assert.NotContains(t, body, "confidential", target)
 	}
 }

@@ -496,7 +496,13 @@ func upload(addr, head, body string) (answer []byte, err error) {
 func TestTargetsWithoutPath(t *testing.T) {
 	srv := newServer(t, everything(t, requestLine))
 	ask := func(line string) string {
-		return exchange(t, address(t, srv), line+" HTTP/1.1\r\n"+hostClose)
+		host := "x"
+		for _, h := range []string{"example.test", "[::1]", "a"} {
+			if strings.HasPrefix(line, "CONNECT "+h) || strings.Contains(line, "//"+h) {
+				host = h
+			}
+		}
+		return exchange(t, address(t, srv), line+" HTTP/1.1\r\nHost: "+host+"\r\nConnection: close\r\n\r\n")
 	}
 	for _, line := range []string{
 		"OPTIONS *",

@@ -59,6 +59,9 @@ var ambiguous = []string{
 	"Host: a@b",
 	"Host: a, b",
 	"Host: \x7f",
+	"Host: a:b",
+	"Host: a:80:80",
+	"Host: a]",
 }
 
 func withHost(fields string) string {
@@ -148,6 +151,54 @@ func TestAmbiguousRequests(t *testing.T) {
 	t.Cleanup(func() { assert.Zero(t, called.Load(), "a handler was called") })
 }
 
+// A guard of a host, or of a path, gets what a handler for others would take for its.
+func TestOneHost(t *testing.T) {
+	var served atomic.Int64
+	guard := newHandler(t, "", text("guard"), (*nng.Handler).SetTree, method(""), func(h *nng.Handler) error { return h.SetHost("admin.example") })
+	rest := everything(t, func(ctx context.Context, c *nng.Conn, req *nng.Request) (*nng.Response, error) {
+		served.Add(1)
+		return text("handled "+req.Header("Host"))(ctx, c, req)
+	})
+	addr := address(t, newServer(t, guard, rest))
+	for _, q := range []struct{ request, want string }{
+		{"GET http://admin.example/ HTTP/1.1\r\nHost: pub.example", "400"},
+		{"GET http://pub.example/ HTTP/1.1\r\nHost: admin.example", "400"},
+		{"GET HTTPS://Admin.Example:443?x HTTP/1.1\r\nHost: pub.example:443", "400"},
+		{"GET http://u@admin.example/ HTTP/1.1\r\nHost: pub.example", "400"},
+		{"GET http://admin.example/ HTTP/1.1\r\nHost:", "400"},
+		{"GET http://admin.example:81/ HTTP/1.1\r\nHost: admin.example", "400"},
+		{"GET http:///x HTTP/1.1\r\nHost: pub.example", "400"},
+		{"GET http://:80/x HTTP/1.1\r\nHost: pub.example", "400"},
+		{"GET /%00b HTTP/1.1\r\nHost: pub.example", "400"},
+		{"GET /a%00/x.css?b HTTP/1.1\r\nHost: pub.example", "400"},
+		{"GET http://pub.example/%%00b HTTP/1.1\r\nHost: pub.example", "400"},
+		{"GET http://Admin.Example/ HTTP/1.1\r\nHost: admin.example:80", "guard"},
+		{"GET http://admin.example HTTP/1.0", "guard"},
+		{"GET / HTTP/1.1\r\nHost: admin.example.", "guard"},
+		{"GET http://pub.example:/ HTTP/1.1\r\nHost: pub.example", "handled pub.example"},
+		{"GET http://pub.example/ HTTP/1.0", "handled pub.example"},
+		{"GET /?%00 HTTP/1.1\r\nHost: pub.example", "handled pub.example"},
+	} {
+		before := served.Load()
+		got := deliver(t, addr, q.request+"\r\n\r\n")
+		switch {
+		case !patched() && got == "": // lost (P20)
+		case !patched() && (strings.Contains(got, " 400 ") || strings.HasSuffix(got, "guard")):
+			// It may have gone to the guard, and is refused if it has no field.
+		case q.want == "400":
+			assert.Equal(t, []string{"400"}, statuses(got), "%q: %q", q.request, got)
+		default:
+			assert.True(t, strings.HasSuffix(got, q.want), "%q: %q", q.request, got)
+		}
+		if !strings.HasPrefix(q.want, "handled") {
+			assert.Equal(t, before, served.Load(), "%q", q.request)
+		}
+	}
+	if patched() { // without, a dot and a port are too much for nng
+		assert.True(t, strings.HasSuffix(deliver(t, addr, "GET / HTTP/1.1\r\nHost: admin.example.:80\r\n\r\n"), "guard"))
+	}
+}
+
 // However the bytes come.
 func TestAmbiguousRequestsInPieces(t *testing.T) {
 	var called atomic.Int64
@@ -195,6 +246,10 @@ func TestErrorAnswersClose(t *testing.T) {
 		{"collecting", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1048577\r\n\r\n", "400"},
 		{"collecting", "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n23\r\n", "501"},
 		{"static", "GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n23\r\n", "501"},
+		{"static", "GET /%00 HTTP/1.1\r\nHost: x\r\n\r\n", "400"},
+		{"other paths", "GET /a%00/x HTTP/1.1\r\nHost: x\r\n\r\n", "400"},
+		{"other paths", "GET http://y/a HTTP/1.1\r\nHost: x\r\n\r\n", "400"},
+		{"own body", "CONNECT y:1 HTTP/1.1\r\nHost: x\r\n\r\n", "400"},
 		{"static", "GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 35\r\n\r\n", "400"},
 	} {
 		addr := address(t, servers[q.kind])

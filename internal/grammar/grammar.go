@@ -4,6 +4,7 @@
 package grammar
 
 import (
+	"cmp"
 	"iter"
 	"net/textproto"
 	"strconv"
@@ -30,14 +31,72 @@ func IsFieldValue(s string) bool {
 	return true
 }
 
-// IsHost reports whether s consists of what a Host field may hold (RFC 3986, section 3.2).
+// IsHost reports whether s may be what a Host field holds: nothing, or a host and perhaps a port
+// (RFC 9110, section 7.2; RFC 3986, section 3.2).
 func IsHost(s string) bool {
-	for i := range len(s) {
-		if !hostBytes[s[i]] {
-			return false
+	_, ok := splitHost(s)
+	return ok
+}
+
+// An authority is what a Host field holds, or a target.
+type authority struct {
+	host string
+	port string // "" also if there is only the colon
+}
+
+// splitHost finds the host and the port: an address between brackets, or a name, and behind a colon
+// digits. Anything else the next one might read in another way.
+func splitHost(s string) (authority, bool) {
+	end := 0
+	name := func() {
+		for end < len(s) && nameBytes[s[end]] {
+			end++
 		}
 	}
-	return true
+	if strings.HasPrefix(s, "[") {
+		end = len(s) - len(strings.TrimLeft(s[1:], "0123456789abcdefABCDEF:."))
+		colon := strings.Contains(s[:end], ":")
+		if strings.HasPrefix(s[end:], "%") && len(s) > end+1 && s[end+1] != ']' {
+			name() // a zone
+		}
+		if !colon || !strings.HasPrefix(s[end:], "]") {
+			return authority{}, false
+		}
+		end++
+	} else {
+		name()
+	}
+	port, colon := strings.CutPrefix(s[end:], ":")
+	if end == 0 && s != "" || !colon && end < len(s) || strings.Trim(port, "0123456789") != "" {
+		return authority{}, false
+	}
+	return authority{s[:end], port}, true
+}
+
+// same reports whether two authorities are one, for a scheme with a default port.
+func (a authority) same(b authority, port string) bool {
+	return strings.EqualFold(a.host, b.host) && cmp.Or(a.port, port) == cmp.Or(b.port, port)
+}
+
+// targetAuthority returns the authority that a request target names, and the port if that has none.
+func targetAuthority(method, target string) (s, port string, ok bool) {
+	if method == "CONNECT" && !strings.HasPrefix(target, "/") {
+		_, port, _ = strings.Cut(target[strings.IndexByte(target, ']')+1:], ":")
+		return target, port, true
+	}
+	scheme, rest, found := strings.Cut(target, "://")
+	switch {
+	case found && strings.EqualFold(scheme, "http"):
+		port = "80"
+	case found && strings.EqualFold(scheme, "https"):
+		port = "443"
+	default:
+		return "", "", false
+	}
+	if end := strings.IndexAny(rest, "/?"); end >= 0 {
+		rest = rest[:end]
+	}
+	return rest, port, true
 }
 
 // IsVersion reports whether s is the version of a protocol (RFC 9112, section 2.3).
@@ -51,7 +110,7 @@ const alphanumeric = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUV
 
 var (
 	tokenBytes = byteSet(alphanumeric + "!#$%&'*+-.^_`|~")
-	hostBytes  = byteSet(alphanumeric + "-._~!$%&'()*+,;=:[]")
+	nameBytes  = byteSet(alphanumeric + "-._~!$%&'()*+,;=") // of a host's name
 )
 
 func byteSet(members string) (set [256]bool) {
@@ -93,14 +152,30 @@ type Problem struct {
 // Bad is the problem of a request that nobody can understand.
 func Bad(reason string) *Problem { return &Problem{400, reason} }
 
-// CheckHosts looks at the Host fields of a request (RFC 9112, section 3.2). A library that joins
-// fields makes one of several, with a comma and a blank.
-func CheckHosts(version string, hosts []string) *Problem {
+// CheckHosts looks who is asked (RFC 9112, section 3.2): at the Host fields of a request, and
+// whether the target names another one, or none where it has to. A library that joins fields makes
+// one of several, with a comma and a blank. A target's path must not have a NUL, which ends it for C
+// and for nobody else.
+func CheckHosts(method, target, version string, hosts []string) *Problem {
 	if len(hosts) == 0 && strings.HasPrefix(version, "HTTP/1.") && version != "HTTP/1.0" {
 		return Bad("missing required Host header")
 	}
 	if len(hosts) > 1 || len(hosts) == 1 && (!IsHost(hosts[0]) || strings.HasSuffix(hosts[0], ",")) {
 		return Bad("malformed Host header")
+	}
+	if path, _, _ := strings.Cut(target, "?"); strings.Contains(path, "%00") {
+		return Bad("NUL in the request target")
+	}
+	s, port, ok := targetAuthority(method, target)
+	if !ok {
+		return nil
+	}
+	if a, ok := splitHost(s); !ok || a.host == "" {
+		return Bad("malformed host in the request target")
+	} else if len(hosts) == 0 { // HTTP/1.0; our patches add one
+		return Bad("no Host header beside the host of the request target")
+	} else if field, _ := splitHost(hosts[0]); !a.same(field, port) {
+		return Bad("the Host header is not the host of the request target")
 	}
 	return nil
 }
@@ -153,7 +228,7 @@ func checkCoding(coding []string) *Problem {
 }
 
 // CheckHead looks at the head of a request: who is asked, and where the request ends.
-func CheckHead(method, version string, fields iter.Seq2[string, string]) (Framing, *Problem) {
+func CheckHead(method, target, version string, fields iter.Seq2[string, string]) (Framing, *Problem) {
 	if !IsToken(method) {
 		return Framing{}, Bad("invalid method")
 	}
@@ -177,7 +252,7 @@ func CheckHead(method, version string, fields iter.Seq2[string, string]) (Framin
 			coding = append(coding, value)
 		}
 	}
-	if p := CheckHosts(version, hosts); p != nil {
+	if p := CheckHosts(method, target, version, hosts); p != nil {
 		return Framing{}, p
 	}
 	return RequestFraming(version, length, coding)

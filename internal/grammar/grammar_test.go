@@ -9,7 +9,7 @@ import (
 
 func TestBytes(t *testing.T) {
 	const token = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-	const host = "-._~!$%&'()*+,;=:[]0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	const host = "-._~!$%&'()*+,;=:0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 	for c := range 256 {
 		s := "a" + string([]byte{byte(c)})
 		assert.Equal(t, slices.Contains([]byte(token), byte(c)), IsToken(s), "token %q", s)
@@ -17,8 +17,61 @@ func TestBytes(t *testing.T) {
 		assert.Equal(t, c == '\t' || c >= ' ' && c != 0x7f, IsFieldValue(s), "value %q", s)
 	}
 	assert.False(t, IsToken(""))
-	assert.True(t, IsHost(""))
 	assert.True(t, IsFieldValue(""))
+}
+
+// internal/patchtests/p4_framing.c has the same tables.
+func TestIsHost(t *testing.T) {
+	for _, s := range []string{
+		"", "x", "x:80", "x:", "[::1]:80", "[::1]", "[::ffff:1.2.3.4]:", "[ABCDEF::]:1", "[fe80::1%25lo]:80", "[fe80::1%lo]", "a,b", "%41", "a_b",
+		"-._~!$&'()*+,;=%", "1.2.3.4:065536",
+	} {
+		assert.True(t, IsHost(s), "%q", s)
+	}
+	for _, s := range []string{
+		"a b", "u@h", "h/a", "h?a", "h#a", "a\\b", "a\tb", "\xc3\xa9", "a, b", "<a>", "[::1", "[::1]x", "[::1]80", "[::1]]",
+		"[[::1]]", "[zz]", "[]", "[1]", "[::1%]", "[::1%a:b]", "[::1%a[]", "[1%lo]", "[%lo]", "[v1.x]", "::1", "::1]", "a:b", "a:80:80", "a::80", "a:8 0", "a:-1",
+		"a[::1]", "a]", "x:[::1]", ":80", ":",
+	} {
+		assert.False(t, IsHost(s), "%q", s)
+	}
+}
+
+func TestCheckHosts(t *testing.T) {
+	check := func(method string, same bool, all ...string) {
+		for i := 0; i < len(all); i += 2 {
+			for _, version := range []string{"HTTP/1.0", "HTTP/1.1"} {
+				p := CheckHosts(method, all[i], version, all[i+1:i+2])
+				if same {
+					assert.Nil(t, p, "%s %q, Host %q", method, all[i], all[i+1])
+				} else if assert.NotNil(t, p, "%s %q, Host %q", method, all[i], all[i+1]) {
+					assert.Equal(t, 400, p.Status)
+				}
+			}
+		}
+	}
+	check("GET", true,
+		"http://h/", "h", "http://h", "h", "http://h?q", "h", "HTTP://h/x?y", "H", "http://H.Example/", "h.eXAMPLE",
+		"http://h:80/", "h", "http://h/", "h:80", "http://h:/", "h", "http://h/", "h:", "http://h:/", "h:80",
+		"http://h:81/", "h:81", "https://h:443/", "h", "HttpS://h", "h:443", "http://[::1]/", "[::1]:80",
+		"http://[::A]:8", "[::a]:8", "http://%41/", "%41", "http://h/http://g/", "h", "http://h?@g", "h",
+		"http://h/%2500?%00", "h", "//g/", "h", "/http://g/", "h", "*", "h", "ftp://g/", "h", "/?%00", "h", "/%0%30", "h",
+		"/", "", "/a", "h:5")
+	check("GET", false,
+		"http://g/", "h", "http://h/", "", "http://h/", "h.", "http://hh/", "h", "http://h/", "hh", "http://h:81/", "h",
+		"http://h/", "h:81", "http://h:81/", "h:8", "http://h:443/", "h", "https://h:80/", "h", "https://h/", "h:80",
+		"https://g", "h", "http://g?h", "h", "http://h:080/", "h", "http://[::1]/", "[::2]", "http:///x", "", "http:///x", "h",
+		"http://", "", "http://?x", "", "http://:80/", ":80", "http://:80/", "", "http://:/", "", "http://u@h/", "h",
+		"http://h:80@g/", "h", "http://h#/", "h", "http://h\\/", "h", "http://h:x/", "h", "http://[::1/", "[::1]",
+		"http://[::1]x/", "[::1]", "http://[zz]/", "h", "http://a:80:80/", "a", "http://::1/", "h", "/%00", "h",
+		"/a%00/x.css", "h", "/%%00?", "h", "http://h/%00", "h", "http://h%00/", "h%00", "x%00", "h")
+	check("CONNECT", true, "h:80", "h:80", "h:80", "h", "H:443", "h", "h", "h", "[::1]:1", "[::1]:1", "/a", "g")
+	check("CONNECT", false, "g:80", "h", "h:80", "h:81", "h:80", "", ":80", "", "http://h/", "h", "h:80/", "h", "h:80?", "h",
+		"*", "h", "../h", "h", "u@h:80", "h", "h:x", "h")
+
+	// A library that routes by the field knows of no host here.
+	assert.NotNil(t, CheckHosts("GET", "http://h/", "HTTP/1.0", nil))
+	assert.Nil(t, CheckHosts("GET", "/", "HTTP/1.0", nil))
 }
 
 func TestIsVersion(t *testing.T) {
@@ -82,7 +135,7 @@ func TestRequestFraming(t *testing.T) {
 
 func TestCheckHead(t *testing.T) {
 	check := func(method, version string, fields ...string) int {
-		_, p := CheckHead(method, version, func(yield func(name, value string) bool) {
+		_, p := CheckHead(method, "/", version, func(yield func(name, value string) bool) {
 			for i := 0; i < len(fields); i += 2 {
 				if !yield(fields[i], fields[i+1]) {
 					return
@@ -108,4 +161,6 @@ func TestCheckHead(t *testing.T) {
 	assert.Equal(t, 501, check("GET", "HTTP/1.1", "Host", "x", "transfer-encoding", "gzip"))
 	assert.Equal(t, 400, check("GET", "HTTP/1.1"))
 	assert.Equal(t, 400, check("GET", "HTTP/1.2"))
+	_, p := CheckHead("GET", "http://g/", "HTTP/1.1", func(yield func(name, value string) bool) { yield("Host", "h") })
+	assert.NotNil(t, p)
 }

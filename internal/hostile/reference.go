@@ -2,6 +2,7 @@ package hostile
 
 import (
 	"bytes"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -110,6 +111,9 @@ func readHead(stream []byte) (r Request, chunked bool, length int, rest []byte, 
 		return r, false, 0, nil, false
 	}
 	if len(hosts) > 1 || len(hosts) == 0 && r.Minor > 0 || len(hosts) == 1 && !isHost(hosts[0]) {
+		return r, false, 0, nil, false
+	}
+	if !HostsAgree(words[0], words[1], hosts) {
 		return r, false, 0, nil, false
 	}
 	switch {
@@ -226,13 +230,47 @@ func isValue(s string) bool {
 	return true
 }
 
-// isHost accepts the bytes of RFC 3986's host and port, as net/http does. It may be empty.
-func isHost(s string) bool {
-	for i := range len(s) {
-		c := s[i]
-		if (c < '0' || c > '9') && (c|0x20 < 'a' || c|0x20 > 'z') && strings.IndexByte("!$%&()*+,-.:;=[]'_~", c) < 0 {
-			return false
+// hostForm is RFC 3986's host and port, with zones, and without addresses of the future.
+var hostForm = regexp.MustCompile(`^(\[[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*(?:%[-0-9A-Za-z!$%&()*+,.;='_~]+)?\]|[-0-9A-Za-z!$%&()*+,.;='_~]+)(?::([0-9]*))?$`)
+
+// isHost accepts what a Host field may hold. It may be empty.
+func isHost(s string) bool { return s == "" || hostForm.MatchString(s) }
+
+// targetForm is an absolute target: its scheme, and all up to the path or the query.
+var targetForm = regexp.MustCompile(`^(?i:(https?)://)([^/?]*)`)
+
+// HostsAgree tells whether a target names the host of the Host field, or none, and has a path
+// without a NUL.
+func HostsAgree(method, target string, hosts []string) bool {
+	if path, _, _ := strings.Cut(target, "?"); strings.Contains(path, "%00") {
+		return false
+	}
+	var named, usual string
+	if found := targetForm.FindStringSubmatch(target); method == "CONNECT" && target[0] != '/' {
+		named = target
+	} else if found != nil {
+		named, usual = found[2], map[string]string{"http": "80", "https": "443"}[strings.ToLower(found[1])]
+	} else {
+		return true
+	}
+	want := hostForm.FindStringSubmatch(named)
+	if want == nil {
+		return false
+	}
+	if len(hosts) == 0 {
+		return true // HTTP/1.0
+	}
+	have := hostForm.FindStringSubmatch(hosts[0])
+	if have == nil || !strings.EqualFold(want[1], have[1]) {
+		return false
+	}
+	if method == "CONNECT" && target[0] != '/' {
+		usual = want[2]
+	}
+	for _, port := range []*string{&want[2], &have[2]} {
+		if *port == "" {
+			*port = usual
 		}
 	}
-	return true
+	return want[2] == have[2]
 }

@@ -59,6 +59,9 @@ func RequestSeeds() (all []Seed) {
 			}
 		}
 	}
+	add("a3-other-host", "GET http://b/raw/collect HTTP/1.1\r\nHost: a\r\n\r\n")
+	add("a3-other-host-old", "GET http://b/raw/collect HTTP/1.0\r\n\r\n")
+	add("a3-nul", "GET /raw/collect%00/x HTTP/1.1\r\nHost: a\r\n\r\n")
 	add("a3-two-hosts", "GET /raw/collect HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n")
 	add("a11-cookies", "GET /raw/collect HTTP/1.1\r\n"+host+"Cookie: a=b, c=d; e=f\r\n\r\n")
 	add("a10-redirect", "GET /.evil.example/ HTTP/1.1\r\n"+host+"\r\nGET /tree/../.evil.example HTTP/1.1\r\n"+host+"\r\nGET /tree/%0d%0aX:%20y HTTP/1.1\r\n"+host+"\r\n")

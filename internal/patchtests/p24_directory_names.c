@@ -122,7 +122,9 @@ check_refused(server *s, const char *prefix, const char *target)
 	snprintf(t, sizeof(t), "%s%s", prefix, target);
 	test_step = t;
 	a         = get(s, t);
-	CHECK(a.status == 404, "%s: status %d, body %s", t, a.status, a.body);
+	// A NUL in a path is refused before a handler is looked for.
+	CHECK(a.status == (strstr(t, "%00") != NULL ? 400 : 404),
+	    "%s: status %d, body %s", t, a.status, a.body);
 	CHECK(strstr(a.body, SECRET) == NULL, "%s: left the directory", t);
 
 	snprintf(ok, sizeof(ok), "%s/hello.txt", prefix);
@@ -194,7 +196,7 @@ main(void)
 	// The handler is found by the decoded path, and with an absolute URL.
 	check_all(&s, "/f%69les");
 	check_all(&s, "http://x/files");
-	check_all(&s, "HTTPS://y:80/%66iles");
+	check_all(&s, "HTTPS://X:443/%66iles");
 	check_served(&s, "/odd%20name", "/a%20b.txt", "blank");
 	check_served(&root, "http://x", "", "index");
 
@@ -221,7 +223,7 @@ main(void)
 		MUST(nng_http_server_add_handler(any.srv, h) == 0);
 		server_start(&any);
 		fd = tcp_connect(any.port, 0);
-		a  = get_on(fd, "CONNECT", "../secret.txt");
+		a  = get_on(fd, "CONNECT", "x:80");
 		CHECK(a.status == 404, "CONNECT: status %d", a.status);
 		a = get_on(fd, "OPTIONS", "*");
 		CHECK(a.status == 404, "OPTIONS *: status %d", a.status);
