@@ -95,6 +95,46 @@ func TestDirectoryHandlerNames(t *testing.T) {
 	}
 }
 
+// A handler for a part of the directory is asked for it, however the part is written.
+func TestDirectoryGuard(t *testing.T) {
+	skipWithDefect(t, "P24")
+	dir := t.TempDir()
+	require.NoError(t, os.MkdirAll(filepath.Join(dir, "private", "sub"), 0o700))
+	writeFile(t, filepath.Join(dir, "hello.txt"), "hello")
+	writeFile(t, filepath.Join(dir, "private", "x"), "confidential")
+	writeFile(t, filepath.Join(dir, "private", "sub", "x"), "confidential")
+	guard := func(context.Context, *nng.Conn, *nng.Request) (*nng.Response, error) {
+		return nng.NewErrorResponse(403)
+	}
+	srv := newServer(t,
+		must(t)(nng.NewDirectoryHandler("/files", dir)),
+		newHandler(t, "/files/private", guard, (*nng.Handler).SetTree, method("")))
+	for target, want := range map[string]int{
+		"/files/hello.txt":            200,
+		"/files/private":              403,
+		"/files/private/x":            403,
+		"/files/private//x":           403,
+		"/files/p%72ivate/sub/x":      403,
+		"/files//private/x":           404,
+		"/files/./private/x":          404,
+		"/files///private/sub/x":      404,
+		"/files/.//./private/x":       404,
+		"/files/%2e/private/x":        404,
+		"/files/%2E/private/x":        404,
+		"/files%2fprivate/x":          403, // as it is decoded
+		"/files%2f%2fprivate/x":       404,
+		"/files/private/../hello.txt": 403,
+		"/files/x/../private/x":       404,
+		"http://x/files//private/x":   404,
+		"/files//hello.txt":           404,
+		"/files/./hello.txt":          404,
+	} {
+		got := exchange(t, address(t, srv), "GET "+target+" HTTP/1.1\r\n"+hostClose)
+		assert.Equal(t, []string{strconv.Itoa(want)}, statuses(got), target)
+		assert.NotContains(t, got, "confidential", target)
+	}
+}
+
 // Files are sent as they are read; what is no file is not opened.
 func TestFileHandlerStreams(t *testing.T) {
 	skipWithDefect(t, "S50")

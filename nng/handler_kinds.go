@@ -153,13 +153,14 @@ func redirectLocation(location, path, target string) string {
 // NewFileHandler. A directory is its index.html or index.htm; there are no listings.
 //
 // The name of a file is the rest of the request's path, decoded once. A path that has a
-// component "..", an escaped slash or NUL, or a "%" without two digits gets 404. Symbolic
-// links are followed, also out of the directory: whoever can make one there decides what
-// is served. An http.FileServerFS on an os.Root follows none that lead out.
+// component "..", "." or, but for the last, an empty one, an escaped slash, or a "%" without
+// two digits gets 404: a file has one name, so that another handler can have a part of the
+// directory. Symbolic links are followed, also out of the directory: whoever can make one
+// there decides what is served. An http.FileServerFS on an os.Root follows none that lead out.
 //
-// WARNING: a library without our patches lets ".." lead out of the directory (defect P24),
-// decodes no names, and takes the query for a part of them (P25). Serve only clients that
-// you trust with it.
+// WARNING: a library without our patches lets ".." lead out of the directory (defect P24), and
+// "//" and "/./" past handlers for parts of it. It decodes no names, and takes the query for a
+// part of them (P25). Serve only clients that you trust with it.
 func NewDirectoryHandler(path, dir string) (*Handler, error) {
 	if err := checkFileName("new directory handler", dir); err != nil {
 		return nil, err
