@@ -30,9 +30,10 @@ func Handler(h http.Handler) (*nng.Handler, error) {
 
 // An adapter serves requests of nng with an http.Handler.
 type adapter struct {
-	h      http.Handler
-	server *Server      // nil for a bare Handler
-	std    *http.Server // for http.ServerContextKey
+	h        http.Handler
+	server   *Server      // nil for a bare Handler
+	std      *http.Server // for http.ServerContextKey
+	patterns []route      // of the server, which do not change any more
 }
 
 func newAdapter(h http.Handler, s *Server) *adapter {
@@ -100,6 +101,10 @@ func (w *response) call() (returned bool) {
 	}()
 	if w.req.RequestURI == "*" && w.req.Method == http.MethodOptions {
 		return true // an empty 200, as from net/http
+	}
+	if to := redirect(w.a.patterns, w.req); to != "" {
+		http.Redirect(w, w.req, to, http.StatusTemporaryRedirect)
+		return true
 	}
 	w.a.h.ServeHTTP(w, w.req)
 	return true

@@ -3,6 +3,10 @@ package nethttp
 import (
 	"errors"
 	"fmt"
+	"net/http"
+	"net/url"
+	"path"
+	"slices"
 	"strings"
 
 	"github.com/gonng/nnghttp/internal/hooks"
@@ -36,10 +40,60 @@ func parsePattern(s string) (pattern, error) {
 		return p, fmt.Errorf("nethttp: pattern %q: write [METHOD ][HOST]/PATH, without wildcards", s)
 	}
 	p.host, p.path = rest[:slash], rest[slash:]
+	if cleanPath(p.path) != p.path {
+		return p, fmt.Errorf("nethttp: pattern %q: the path is not clean, so that nothing would match", s)
+	}
 	if p.tree = strings.HasSuffix(p.path, "/"); p.tree {
-		p.path = strings.TrimRight(p.path, "/") // nng's trees have none (defect P27)
+		p.path = strings.TrimSuffix(p.path, "/") // nng's trees have none (defect P27)
 	}
 	return p, nil
+}
+
+// matches reports whether a request for a path may be the pattern's. Its method does not matter:
+// another one's request is not to look like one for another path, either.
+func (p pattern) matches(host, path string) bool {
+	if p.host != "" && !strings.EqualFold(hostName(p.host), hostName(host)) {
+		return false
+	}
+	rest, ok := strings.CutPrefix(path, p.path)
+	return ok && (rest == "" || rest == "/" || p.tree && rest[0] == '/')
+}
+
+// hostName is a host without its port, and without the dot that ends a name.
+func hostName(host string) string {
+	if i := strings.LastIndexByte(host, ':'); i > strings.LastIndexByte(host, ']') {
+		host = host[:i]
+	}
+	return strings.TrimSuffix(host, ".")
+}
+
+// redirect returns where a request has to go, or "": to its path without "//" and dots, if that is
+// one of the patterns'. nng takes a path as it is, and so another handler would get the request
+// that may understand it like them. It is what an http.ServeMux does, but for escaped dots, which
+// that leaves to its handlers.
+func redirect(patterns []route, r *http.Request) string {
+	if len(patterns) == 0 || r.Method == http.MethodConnect || !strings.HasPrefix(r.URL.Path, "/") {
+		return ""
+	}
+	to := cleanPath(r.URL.Path)
+	if to == r.URL.Path || !slices.ContainsFunc(patterns, func(p route) bool { return p.pattern.matches(r.Host, to) }) {
+		return ""
+	}
+	// Escapes stay as they are, unless they are of what is not clean.
+	u := url.URL{Path: to, RawPath: cleanPath(r.URL.EscapedPath()), RawQuery: r.URL.RawQuery, ForceQuery: r.URL.ForceQuery}
+	return u.String()
+}
+
+// cleanPath is path.Clean, but for a slash at the end.
+func cleanPath(p string) string {
+	to := path.Clean(p)
+	if strings.HasSuffix(p, "/") && to != "/" {
+		if p[:len(p)-1] == to {
+			return p
+		}
+		to += "/"
+	}
+	return to
 }
 
 // handler makes the nng handler for the pattern. It reads bodies itself.

@@ -108,6 +108,12 @@ type Observation struct {
 // end stands for everything below. nng prefers longer paths. Unlike the patterns of an
 // http.ServeMux, which can be the Handler, it is nng that tells them apart: it answers
 // another method with 405. Handlers made by nng.NewHandler go to the nng.Server; see Serve.
+//
+// nng compares paths as they are, decoded. So that no request gets past a pattern, one whose path
+// has "//" or components "." or "..", and is the pattern's without them, is redirected there with
+// 307, as an http.ServeMux does it; but not a CONNECT. All others get to the Handler as they are.
+// This is not done for handlers that somebody else has added to the nng.Server.
+//
 // Handle panics if the pattern is not one, or comes too late.
 func (s *Server) Handle(pattern string, h http.Handler) {
 	p, err := parsePattern(pattern)
@@ -183,7 +189,9 @@ func (s *Server) Start(srv *nng.Server) (err error) {
 		}
 	}()
 	for _, r := range append(s.patterns[:len(s.patterns):len(s.patterns)], route{everything, h}) {
-		nh, err := r.pattern.handler(newAdapter(r.handler, s).serve)
+		a := newAdapter(r.handler, s)
+		a.patterns = s.patterns
+		nh, err := r.pattern.handler(a.serve)
 		if err != nil {
 			return err
 		}
