@@ -24,7 +24,7 @@ import (
 func FuzzURL(f *testing.F) {
 	for _, raw := range []string{
 		"http://127.0.0.1:80/a?b=c#d", "https://[::1]:443", "http://*:0/", "http://127.0.0.1", "http:///x", "http://127.0.0.1:99999/", "http://127.0.0.1:/", "http://user:pw@127.0.0.1/",
-		"http://127.0.0.1/%", "http://127.0.0.1/%zz", "http://127.0.0.1/a b", "http://127.0.0.1/\r\nX: y", "http://127.0.0.1/\x00", "http://127.0.0.1/\xc3\xbc", "ws://127.0.0.1/x", "ipc:///tmp/x", "inproc://x", "http:x", "://", "", "http://127.0.0.1?x", "http://[::1", "http://[fe80::1%25lo]/", "HTTP://127.0.0.1/", "http4://127.0.0.1/", "http://127.0.0.1:-1/", "http://127.0.0.1//..//../x", "http://127.0.0.1/%2e%2e/%00", `http://"`, "http://127.0.0.1:" + strings.Repeat("x", 900) + "/", "http://h/%" + strings.Repeat("\"", 900),
+		"http://127.0.0.1/%", "http://127.0.0.1/%zz", "http://127.0.0.1/a b", "http://127.0.0.1/\r\nX: y", "http://127.0.0.1/\x00", "http://127.0.0.1/\xc3\xbc", "ws://127.0.0.1/x", "ipc:///tmp/x", "inproc://x", "http:x", "://", "", "http://127.0.0.1?x", "http://[::1", "http://a]b/", "http://[fe80::1%25lo]/", "HTTP://127.0.0.1/", "http4://127.0.0.1/", "http://127.0.0.1:-1/", "http://127.0.0.1//..//../x", "http://127.0.0.1/%2e%2e/%00", `http://"`, "http://127.0.0.1:" + strings.Repeat("x", 900) + "/", "http://h/%" + strings.Repeat("\"", 900),
 	} {
 		f.Add(raw)
 	}

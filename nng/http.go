@@ -111,18 +111,6 @@ func hasAbove127(s string) bool {
 	return false
 }
 
-// isHost reports whether s has only bytes that a host with a port can have in a Host
-// field (RFC 3986, section 3.2.2); "" is one.
-func isHost(s string) bool {
-	for i := 0; i < len(s); i++ {
-		c := s[i]
-		if c <= ' ' || c >= 0x7f || strings.IndexByte("\"#/<>?@\\^`{|}", c) >= 0 {
-			return false
-		}
-	}
-	return true
-}
-
 func checkHeaderName(kind, op, name string) error {
 	if !isToken(name) {
 		return refuse(kind+" "+op, strconv.Quote(short(name)), ErrInvalid, "a header name is a token of letters, digits and !#$%&'*+-.^_`|~")

@@ -5,6 +5,8 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+
+	"github.com/gonng/nnghttp/internal/grammar"
 )
 
 // #include "http_cgo.h"
@@ -47,8 +49,8 @@ func checkURL(op, raw string) (*url.URL, error) {
 	if u.Opaque != "" {
 		return bad("write // behind the scheme")
 	}
-	if !isHost(u.Host) {
-		return bad("the host has a character that no host name has")
+	if u.Hostname() != "" && !grammar.IsHost(u.Host) {
+		return bad("the host is none, or has a character that no host name has")
 	}
 	if port := u.Port(); port != "" {
 		if n, err := strconv.Atoi(port); err != nil || n > 65535 {
