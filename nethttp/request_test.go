@@ -489,6 +489,10 @@ func TestUnreadBodyThatDoesNotCome(t *testing.T) {
 		t.Run(fields, func(t *testing.T) {
 			t.Parallel()
 			srv := &nethttp.Server{Handler: differentialHandler(), ReadHeaderTimeout: time.Second}
+			hold, err := nng.HoldServer("http://127.0.0.1:0")
+			require.NoError(t, err)
+			defer hold.Close()
+			needLimits(t, hold)
 			addr, _ := serveWith(t, srv)
 			c := dial(t, addr)
 			c.send("POST / HTTP/1.1\r\nHost: x\r\nDo: skip\r\n" + fields + "\r\n\r\n3")

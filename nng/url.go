@@ -49,6 +49,13 @@ func checkURL(op, raw string) (*url.URL, error) {
 	if u.Opaque != "" {
 		return bad("write // behind the scheme")
 	}
+	_, authority, _ := strings.Cut(raw, "://")
+	if end := strings.IndexAny(authority, "/?#"); end >= 0 {
+		authority = authority[:end]
+	}
+	if strings.Count(authority, "@") > 1 { // net/url takes the last one, nng the first
+		return bad("there is more than one @ before the host; escape it as %40 in a user's name")
+	}
 	if u.Hostname() != "" && !grammar.IsHost(u.Host) {
 		return bad("the host is none, or has a character that no host name has")
 	}
