@@ -27,7 +27,7 @@ static const struct {
 	{ HEAD "5\r\nhello\r\nffffffffffffffff\r\n\n0\r\n\r\n", NULL },
 	{ HEAD "5\r\nhelloXX0\r\n\r\n", NULL },
 	{ HEAD "\xe9\r\nhello\r\n", NULL },
-	{ HEAD "5;\xe9\r\nhello\r\n", NULL },
+	{ HEAD "5;\xe9\x7f\r\nhello\r\n", NULL },
 	{ HEAD "-5\r\nhello\r\n", NULL },
 };
 
