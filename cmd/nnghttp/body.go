@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net/http/httputil"
@@ -18,23 +19,39 @@ import (
 // nothing of bodies that end with the connection (defect CL7).
 func responseBody(method string, res *nng.Response, conn io.Reader) (io.Reader, error) {
 	status := res.Status()
-	coding, length := res.Header("Transfer-Encoding"), res.Header("Content-Length")
+	length, chunked, err := framing(res)
 	switch {
+	case err != nil:
+		return nil, err
 	case method == "HEAD", status < 200, status == 204, status == 304:
 		return strings.NewReader(""), nil
-	case strings.EqualFold(coding, "chunked"):
+	case chunked:
 		r := bufio.NewReader(conn)
 		return &chunkedBody{chunks: httputil.NewChunkedReader(r), r: r}, nil
-	case coding != "":
-		return nil, fmt.Errorf("the transfer coding %q is not known", coding)
-	case length != "" || has(res, "Content-Length"):
-		n, err := contentLength(length)
-		if err != nil {
-			return nil, err
-		}
-		return &exactly{conn, n}, nil
+	case length >= 0:
+		return &exactly{conn, length}, nil
 	}
 	return conn, nil
+}
+
+// framing says where the body of a response ends, if it has one: after so many bytes, or -1.
+// What says so must be right also where there is none.
+func framing(res *nng.Response) (length int64, chunked bool, err error) {
+	coding, value := res.Header("Transfer-Encoding"), res.Header("Content-Length")
+	fields, err := res.Headers()
+	coded := coding != "" || err == nil && slices.ContainsFunc(fields, func(h nng.HeaderField) bool {
+		return strings.EqualFold(h.Name, "Transfer-Encoding")
+	})
+	switch {
+	case coded && !strings.EqualFold(coding, "chunked"):
+		return 0, false, fmt.Errorf("the transfer coding %q is not known", coding)
+	case coded && res.Version() == "HTTP/1.0": // RFC 9112, 6.1
+		return 0, false, errors.New("HTTP/1.0 has no transfer codings")
+	case value == "" && !has(res, "Content-Length"):
+		return -1, coded, nil
+	}
+	length, err = contentLength(value)
+	return length, coded, err
 }
 
 // has tells an empty field from one that is not there.

@@ -98,6 +98,9 @@ func (c *getCmd) exchange(ctx context.Context, conn *nng.Conn, req *nng.Request)
 		if c.Verbose {
 			c.showHead("<", fmt.Sprintf("%s %d %s", res.Version(), status, res.Reason()), res)
 		}
+		if _, _, err := framing(res); err != nil {
+			return 0, c.connError(ctx, "cannot read the response", err)
+		}
 		if status >= 200 || status == 101 { // after other 1xx the response is still to come
 			break
 		}
