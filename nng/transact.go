@@ -333,7 +333,7 @@ func (x exchange) framing() (length int64, chunked bool, err error) {
 	switch {
 	case coded && !strings.EqualFold(coding, "chunked"):
 		return 0, false, refuse("transact", strconv.Quote(short(coding)), ErrProtocol, "the transfer coding is not known")
-	case coded && C.GoString(C.nng_http_res_get_version(x.res.res)) == "HTTP/1.0": // RFC 9112, 6.1
+	case coded && C.GoString(C.nng_http_res_get_version(x.res.res)) < "HTTP/1.1": // RFC 9112, 6.1
 		return 0, false, refuse("transact", strconv.Quote(short(coding)), ErrProtocol, "HTTP/1.0 has no transfer codings")
 	}
 	text, there := x.field("Content-Length")

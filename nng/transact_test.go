@@ -150,6 +150,7 @@ func TestTransactBodies(t *testing.T) {
 		{"HEAD with gzip", ok + "Transfer-Encoding: gzip\r\n\r\n", true, "HEAD", 200, "", nng.ErrProtocol},
 		{"101 with a coding", "HTTP/1.1 101 Switching Protocols\r\nTransfer-Encoding: x\r\n\r\n", true, "GET", 101, "", nng.ErrProtocol},
 		{"chunked, HTTP/1.0", "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", false, "GET", 200, "", nng.ErrProtocol},
+		{"chunked, HTTP/0.1", "HTTP/0.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", false, "GET", 200, "", nng.ErrProtocol},
 		{"chunked, a trailer without a colon", ok + "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nHTTP/1.1 200 OK\r\n\r\n", true, "GET", 200, "", nng.ErrProtocol},
 		{"chunked, a trailer without a name", ok + "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n: b\r\n\r\n", true, "GET", 200, "", nng.ErrProtocol},
 		{"chunked, a blank in a trailer's name", ok + "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nA B: c\r\n\r\n", true, "GET", 200, "", nng.ErrProtocol},

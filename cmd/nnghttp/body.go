@@ -45,7 +45,7 @@ func framing(res *nng.Response) (length int64, chunked bool, err error) {
 	switch {
 	case coded && !strings.EqualFold(coding, "chunked"):
 		return 0, false, fmt.Errorf("the transfer coding %q is not known", coding)
-	case coded && res.Version() == "HTTP/1.0": // RFC 9112, 6.1
+	case coded && res.Version() < "HTTP/1.1": // RFC 9112, 6.1
 		return 0, false, errors.New("HTTP/1.0 has no transfer codings")
 	case value == "" && !has(res, "Content-Length"):
 		return -1, coded, nil

@@ -34,6 +34,8 @@ static const struct {
 	    NNG_EPROTO, 0 },
 	{ "HTTP/1.1 304 Not Modified\r\nTransfer-Encoding: chunked\r\n\r\n", 0, 0, 0 },
 	{ "HTTP/1.1 304 Not Modified\r\nTransfer-Encoding: xchunked\r\n\r\n", 0, NNG_EPROTO, 0 },
+	{ "HTTP/0.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", 0,
+	    NNG_EPROTO, 5 },
 	{ "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", 0,
 	    NNG_EPROTO, 5 },
 };
