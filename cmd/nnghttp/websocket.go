@@ -34,13 +34,14 @@ func (s *server) serveWebSocket(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "bad Sec-WebSocket-Key", http.StatusBadRequest)
 		return
 	}
-	if s.sockets.full(s.http.MaxConns) {
+	if !s.sockets.take(s.http.MaxConns) {
 		w.Header().Set("Retry-After", "1")
 		http.Error(w, "too many WebSockets are open", http.StatusServiceUnavailable)
 		return
 	}
 	conn, rw, _, err := ws.UpgradeHTTP(r, w)
 	if err != nil { // it has answered on the connection, which nobody else will close
+		s.sockets.give()
 		if conn != nil {
 			conn.Close()
 		}
@@ -49,6 +50,7 @@ func (s *server) serveWebSocket(w http.ResponseWriter, r *http.Request) {
 	sock := newSocket(conn, rw.Reader, ws.StateServerSide)
 	sock.idle = max(cmp.Or(s.http.IdleTimeout, nng.DefaultIdleTimeout), 0)
 	if !s.sockets.add(sock) { // shutting down
+		s.sockets.give()
 		sock.close(ws.StatusGoingAway, "the server is shutting down")
 		sock.end(net.ErrClosed) // the client may answer
 		return
@@ -110,6 +112,7 @@ func closeReason(err error) string {
 type sockets struct {
 	mu       sync.Mutex
 	open     map[*socket]struct{}
+	taken    int // open, or about to be
 	total    int64
 	stopping bool
 	running  sync.WaitGroup
@@ -131,16 +134,28 @@ func (s *sockets) add(sock *socket) bool {
 	return true
 }
 
-// full tells that there are limit sockets; 0 and less is no limit.
-func (s *sockets) full(limit int) bool {
+// take has a place for another socket, unless there are limit of them; 0 and less is no
+// limit. Who does not use it gives it back.
+func (s *sockets) take(limit int) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return limit > 0 && len(s.open) >= limit
+	if limit > 0 && s.taken >= limit {
+		return false
+	}
+	s.taken++
+	return true
+}
+
+func (s *sockets) give() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.taken--
 }
 
 func (s *sockets) remove(sock *socket) {
 	s.mu.Lock()
 	delete(s.open, sock)
+	s.taken--
 	s.mu.Unlock()
 	s.running.Done()
 }

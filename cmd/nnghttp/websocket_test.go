@@ -12,6 +12,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -375,4 +376,24 @@ func TestCloseReason(t *testing.T) {
 	} {
 		require.Equal(t, want, closeReason(err))
 	}
+}
+
+// Handshakes at the same time get no more places than there are.
+func TestWebSocketPlaces(t *testing.T) {
+	var s sockets
+	var taken atomic.Int64
+	var wait sync.WaitGroup
+	for range 100 {
+		wait.Go(func() {
+			if s.take(10) {
+				taken.Add(1)
+			}
+		})
+	}
+	wait.Wait()
+	require.EqualValues(t, 10, taken.Load())
+	s.give()
+	require.True(t, s.take(10))
+	require.False(t, s.take(10))
+	require.True(t, s.take(0), "no limit")
 }
