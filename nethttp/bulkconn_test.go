@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"net/http"
 	"runtime"
@@ -64,9 +65,12 @@ func TestBulkCalls(t *testing.T) {
 	const size = 16 << 20
 	client, url := bulkEcho(t)
 	postEcho(t, client, url, nil, true) // a connection is there
-	before := runtime.NumCgoCall()
-	postEcho(t, client, url, make([]byte, size), true)
-	calls := runtime.NumCgoCall() - before
+	calls := int64(math.MaxInt64)
+	for range 5 { // a busy machine brings the body in more pieces at times
+		before := runtime.NumCgoCall()
+		postEcho(t, client, url, make([]byte, size), true)
+		calls = min(calls, runtime.NumCgoCall()-before)
+	}
 	t.Logf("%d calls for %d MiB up and down", calls, size>>20)
-	assert.Less(t, calls, int64(size/(4<<10)*3/2), "it is twice as many as there are pieces, with one for each, up and down")
+	assert.Less(t, calls, int64(size/(4<<10)), "it is twice as many with one for each piece, up and down")
 }
