@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"unsafe"
+
+	"github.com/gonng/nnghttp/internal/grammar"
 )
 
 // #include "http_cgo.h"
@@ -291,8 +293,7 @@ const maxInterim = 100
 // receive reads the response, and returns its body.
 func (x exchange) receive(method string) ([]byte, error) {
 	var status int
-	var length int64 // -1: there is none
-	var chunked bool
+	var body grammar.Framing
 	for n := 0; status < 200 && status != 101; n++ {
 		if n > maxInterim {
 			return nil, refuse("transact", "", ErrProtocol, "too many responses before the final one")
@@ -302,63 +303,47 @@ func (x exchange) receive(method string) ([]byte, error) {
 			return nil, err
 		}
 		// What says where the body ends must be right also where there is none.
-		if length, chunked, err = x.framing(); err != nil {
+		if body, err = x.framing(); err != nil {
 			return nil, err
 		}
 	}
 	switch {
 	case status < 200, status == 204, status == 304, method == "HEAD", method == "CONNECT" && status < 300:
 		return nil, nil
-	case chunked:
+	case body.Chunked:
 		return x.chunks()
-	case length < 0:
-		body, err := x.read(nil, x.max+1)
+	case body.Length < 0:
+		data, err := x.read(nil, x.max+1)
 		switch {
 		case err == nil:
 			return nil, tooLong()
 		case errors.Is(err, io.EOF):
-			return body, nil
+			return data, nil
 		}
 		return nil, err
 	}
-	if length > x.max {
+	if body.Length > x.max {
 		return nil, tooLong()
 	}
-	return x.read(nil, length)
+	return x.read(nil, body.Length)
 }
 
-// framing finds out where the body of a response ends (RFC 9112, section 6.3).
-func (x exchange) framing() (length int64, chunked bool, err error) {
-	coding, coded := x.field("Transfer-Encoding")
-	switch {
-	case coded && !strings.EqualFold(coding, "chunked"):
-		return 0, false, refuse("transact", strconv.Quote(short(coding)), ErrProtocol, "the transfer coding is not known")
-	case coded && C.GoString(C.nng_http_res_get_version(x.res.res)) < "HTTP/1.1": // RFC 9112, 6.1
-		return 0, false, refuse("transact", strconv.Quote(short(coding)), ErrProtocol, "HTTP/1.0 has no transfer codings")
-	}
-	text, there := x.field("Content-Length")
-	if !there {
-		return -1, coded, nil
-	}
-	length, err = contentLength(text)
-	return length, coded, err
-}
-
-// contentLength parses a Content-Length. If there were several of them, they are a list
-// now, and have to agree.
-func contentLength(value string) (n int64, err error) {
-	for i, part := range strings.Split(value, ",") {
-		digits := strings.Trim(part, " \t")
-		got, err := strconv.ParseUint(digits, 10, 63)
-		switch {
-		case errors.Is(err, strconv.ErrRange):
-			return 0, tooLong()
-		case err != nil || i > 0 && int64(got) != n:
-			return 0, refuse("transact", strconv.Quote(short(value)), ErrProtocol, "that is no Content-Length")
+// framing finds out where the body of a response ends.
+func (x exchange) framing() (grammar.Framing, error) {
+	values := func(name string) []string {
+		if value, there := x.field(name); there {
+			return []string{value}
 		}
-		n = int64(got)
+		return nil
 	}
-	return n, nil
+	f, err := grammar.ResponseFraming(C.GoString(C.nng_http_res_get_version(x.res.res)), values("Content-Length"), values("Transfer-Encoding"))
+	switch {
+	case errors.Is(err, strconv.ErrRange):
+		return f, tooLong()
+	case err != nil:
+		return f, refuse("transact", "", ErrProtocol, err.Error())
+	}
+	return f, nil
 }
 
 // read appends n bytes to p. On error it returns those that have come.

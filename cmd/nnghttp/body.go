@@ -2,62 +2,48 @@ package main
 
 import (
 	"bufio"
-	"errors"
 	"fmt"
 	"io"
 	"net/http/httputil"
 	"net/textproto"
-	"slices"
-	"strconv"
 	"strings"
 
+	"github.com/gonng/nnghttp/internal/grammar"
 	"github.com/gonng/nnghttp/nng"
 )
 
-// responseBody returns the body that follows a response's head on conn, as RFC 9112,
-// section 6.3, says. It is read as it comes: nng would collect it whole, and knows
-// nothing of bodies that end with the connection (defect CL7).
-func responseBody(method string, res *nng.Response, conn io.Reader) (io.Reader, error) {
-	status := res.Status()
-	length, chunked, err := framing(res)
+// responseBody returns the body that follows a response's head on conn. It is read as it
+// comes: nng would collect it whole, and knows nothing of bodies that end with the
+// connection (defect CL7).
+func responseBody(method string, status int, end grammar.Framing, conn io.Reader) io.Reader {
 	switch {
-	case err != nil:
-		return nil, err
 	case method == "HEAD", status < 200, status == 204, status == 304:
-		return strings.NewReader(""), nil
-	case chunked:
+		return strings.NewReader("")
+	case end.Chunked:
 		r := bufio.NewReader(conn)
-		return &chunkedBody{chunks: httputil.NewChunkedReader(r), r: r}, nil
-	case length >= 0:
-		return &exactly{conn, length}, nil
+		return &chunkedBody{chunks: httputil.NewChunkedReader(r), r: r}
+	case end.Length >= 0:
+		return &exactly{conn, end.Length}
 	}
-	return conn, nil
+	return conn
 }
 
-// framing says where the body of a response ends, if it has one: after so many bytes, or -1.
-// What says so must be right also where there is none.
-func framing(res *nng.Response) (length int64, chunked bool, err error) {
-	coding, value := res.Header("Transfer-Encoding"), res.Header("Content-Length")
+// framing says where the body of a response ends, if it has one.
+func framing(res *nng.Response) (grammar.Framing, error) {
 	fields, err := res.Headers()
-	coded := coding != "" || err == nil && slices.ContainsFunc(fields, func(h nng.HeaderField) bool {
-		return strings.EqualFold(h.Name, "Transfer-Encoding")
-	})
-	switch {
-	case coded && !strings.EqualFold(coding, "chunked"):
-		return 0, false, fmt.Errorf("the transfer coding %q is not known", coding)
-	case coded && res.Version() < "HTTP/1.1": // RFC 9112, 6.1
-		return 0, false, errors.New("HTTP/1.0 has no transfer codings")
-	case value == "" && !has(res, "Content-Length"):
-		return -1, coded, nil
+	if err != nil {
+		return grammar.Framing{}, err
 	}
-	length, err = contentLength(value)
-	return length, coded, err
-}
-
-// has tells an empty field from one that is not there.
-func has(res *nng.Response, name string) bool {
-	fields, err := res.Headers()
-	return err != nil || slices.ContainsFunc(fields, func(h nng.HeaderField) bool { return strings.EqualFold(h.Name, name) })
+	var length, coding []string
+	for _, f := range fields {
+		switch {
+		case strings.EqualFold(f.Name, "Content-Length"):
+			length = append(length, f.Value)
+		case strings.EqualFold(f.Name, "Transfer-Encoding"):
+			coding = append(coding, f.Value)
+		}
+	}
+	return grammar.ResponseFraming(res.Version(), length, coding)
 }
 
 // A chunkedBody is complete when its trailer section is (RFC 9112, section 7.1.2).
@@ -90,24 +76,6 @@ func noEOF(err error) error {
 		return io.ErrUnexpectedEOF
 	}
 	return err
-}
-
-// contentLength parses a Content-Length. Several headers of the name arrive as one
-// list, which is fine as long as they agree.
-func contentLength(value string) (int64, error) {
-	first, rest, more := strings.Cut(value, ",")
-	for more {
-		var next string
-		next, rest, more = strings.Cut(rest, ",")
-		if strings.TrimSpace(next) != strings.TrimSpace(first) {
-			return 0, fmt.Errorf("the response has several lengths: %s", value)
-		}
-	}
-	n, err := strconv.ParseUint(strings.TrimSpace(first), 10, 63)
-	if err != nil {
-		return 0, fmt.Errorf("the response has a length that is no number: %q", value)
-	}
-	return int64(n), nil
 }
 
 // exactly reads n bytes. A stream that ends before is an error.

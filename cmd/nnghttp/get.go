@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gonng/nnghttp/internal/grammar"
 	"github.com/gonng/nnghttp/nng"
 )
 
@@ -87,6 +88,7 @@ func (c *getCmd) exchange(ctx context.Context, conn *nng.Conn, req *nng.Request)
 		return 0, err
 	}
 	defer res.Close()
+	var end grammar.Framing
 	for before := 0; ; before++ {
 		if err := conn.ReadRes(ctx, res); err != nil {
 			if errors.Is(err, io.EOF) {
@@ -98,7 +100,8 @@ func (c *getCmd) exchange(ctx context.Context, conn *nng.Conn, req *nng.Request)
 		if c.Verbose {
 			c.showHead("<", fmt.Sprintf("%s %d %s", res.Version(), status, res.Reason()), res)
 		}
-		if _, _, err := framing(res); err != nil {
+		// What says where the body ends must be right also where there is none.
+		if end, err = framing(res); err != nil {
 			return 0, c.connError(ctx, "cannot read the response", err)
 		}
 		if status >= 200 || status == 101 { // after other 1xx the response is still to come
@@ -108,11 +111,7 @@ func (c *getCmd) exchange(ctx context.Context, conn *nng.Conn, req *nng.Request)
 			return 0, &exitError{exitConnection, errors.New("cannot read the response: it does not come, only others before it")}
 		}
 	}
-	body, err := responseBody(method, res, conn)
-	if err != nil {
-		return 0, c.connError(ctx, "cannot read the response", err)
-	}
-	return status, c.save(ctx, body)
+	return status, c.save(ctx, responseBody(method, status, end, conn))
 }
 
 // save copies the body to where it is wanted.

@@ -1,10 +1,12 @@
-// Package grammar has the rules of RFC 9110 and RFC 9112 that a request must obey before
+// Package grammar has the rules of RFC 9110 and RFC 9112 that a head must obey before
 // anybody looks at it, as far as they are not in the standard library. Packages nng and nethttp
 // share them; patches of libnng (P3, P4, P5) have the same in C.
 package grammar
 
 import (
 	"cmp"
+	"errors"
+	"fmt"
 	"iter"
 	"net/textproto"
 	"strconv"
@@ -180,10 +182,10 @@ func CheckHosts(method, target, version string, hosts []string) *Problem {
 	return nil
 }
 
-// Framing tells how long the body of a request is.
+// Framing tells how long the body of a message is.
 type Framing struct {
-	Length  int64
-	Chunked bool // then there is no Length
+	Length  int64 // -1: the body of a response ends with the connection
+	Chunked bool  // then there is no Length
 }
 
 // RequestFraming finds out where a request ends, from its Content-Length and Transfer-Encoding
@@ -225,6 +227,35 @@ func checkCoding(coding []string) *Problem {
 		return Bad("chunked is not the last transfer coding")
 	}
 	return &Problem{501, "unsupported transfer coding"}
+}
+
+// ResponseFraming finds out where the body of a response ends, if it may have one, from its
+// Content-Length and Transfer-Encoding fields (RFC 9112, section 6.3). Some servers send a
+// length more than once, so these need only be the same. A length that no int64 holds is a
+// strconv.ErrRange.
+func ResponseFraming(version string, length, coding []string) (Framing, error) {
+	switch c := strings.Join(coding, ", "); {
+	case coding != nil && !strings.EqualFold(c, "chunked"):
+		return Framing{}, fmt.Errorf("the transfer coding %.64q is not known", c)
+	case coding != nil && version < "HTTP/1.1": // section 6.1
+		return Framing{}, errors.New("HTTP/1.0 has no transfer codings")
+	case length == nil:
+		return Framing{Length: -1, Chunked: coding != nil}, nil
+	}
+	var first string
+	for i, digits := range strings.Split(strings.Join(length, ","), ",") {
+		switch digits = strings.Trim(digits, " \t"); {
+		case i == 0:
+			first = digits
+		case digits != first:
+			return Framing{}, errors.New("there is more than one Content-Length")
+		}
+	}
+	n, err := strconv.ParseUint(first, 10, 63)
+	if err != nil {
+		return Framing{}, fmt.Errorf("the Content-Length %.64q is no number: %w", first, err)
+	}
+	return Framing{Length: int64(n), Chunked: coding != nil}, nil
 }
 
 // CheckHead looks at the head of a request: who is asked, and where the request ends.

@@ -2,6 +2,8 @@ package grammar
 
 import (
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -131,6 +133,47 @@ func TestRequestFraming(t *testing.T) {
 			assert.Equal(t, q.status, p.Status, "%+v", q)
 		}
 	}
+}
+
+func TestResponseFraming(t *testing.T) {
+	list := func(values ...string) []string { return values }
+	for _, tc := range []struct {
+		version        string
+		length, coding []string
+		want           Framing
+		err            string
+	}{
+		{version: "HTTP/1.1", want: Framing{Length: -1}},
+		{version: "HTTP/1.1", length: list("5"), want: Framing{Length: 5}},
+		{version: "HTTP/1.0", length: list("05"), want: Framing{Length: 5}},
+		{version: "HTTP/1.1", length: list("5", "5"), want: Framing{Length: 5}},
+		{version: "HTTP/1.1", length: list("5 ,\t5"), want: Framing{Length: 5}},
+		{version: "HTTP/1.1", length: list("5", "6"), err: "more than one"},
+		{version: "HTTP/1.1", length: list("5,05"), err: "more than one"},
+		{version: "HTTP/1.1", length: list("5,"), err: "more than one"},
+		{version: "HTTP/1.1", length: list(""), err: "no number"},
+		{version: "HTTP/1.1", length: list("+5"), err: "no number"},
+		{version: "HTTP/1.1", length: list("5_0"), err: "no number"},
+		{version: "HTTP/1.1", length: list(strings.Repeat("9", 100)), err: "out of range"},
+		{version: "HTTP/1.1", coding: list("CHUNKED"), want: Framing{Length: -1, Chunked: true}},
+		{version: "HTTP/1.1", coding: list("chunked"), length: list("5"), want: Framing{Length: 5, Chunked: true}},
+		{version: "HTTP/1.1", coding: list("chunked"), length: list("x"), err: "no number"},
+		{version: "HTTP/1.0", coding: list("chunked"), err: "HTTP/1.0"},
+		{version: "HTTP/0.9", coding: list("chunked"), err: "HTTP/1.0"},
+		{version: "HTTP/1.1", coding: list(""), err: "not known"},
+		{version: "HTTP/1.1", coding: list("gzip, chunked"), err: "not known"},
+		{version: "HTTP/1.1", coding: list("chunked", "chunked"), err: "not known"},
+	} {
+		f, err := ResponseFraming(tc.version, tc.length, tc.coding)
+		if tc.err != "" {
+			assert.ErrorContains(t, err, tc.err, "%q", tc)
+			continue
+		}
+		assert.NoError(t, err, "%q", tc)
+		assert.Equal(t, tc.want, f, "%q", tc)
+	}
+	_, err := ResponseFraming("HTTP/1.1", list(strings.Repeat("9", 100)), nil)
+	assert.ErrorIs(t, err, strconv.ErrRange)
 }
 
 func TestCheckHead(t *testing.T) {

@@ -21,6 +21,7 @@ static const struct {
 	{ OK_ "\r\n", false, "GET", 0, 200, "" },
 	{ OK_ "Content-Length: 5, 5\r\n\r\nhello", true, "GET", 0, 200, "hello" },
 	{ OK_ "Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello!", true, "GET", NNG_EPROTO, 0, "" },
+	{ OK_ "Content-Length: 5, 05\r\n\r\nhello", true, "GET", NNG_EPROTO, 0, "" },
 	{ OK_ "Content-Length: 5x\r\n\r\nhello", true, "GET", NNG_EPROTO, 0, "" },
 	{ OK_ "Content-Length: 18446744073709551621\r\n\r\nhello", true, "GET", -1, 0, "" },
 	{ OK_ "Transfer-Encoding: Chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", true, "GET", 0, 200, "hello" },
