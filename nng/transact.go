@@ -302,14 +302,11 @@ func (x exchange) receive(method string) ([]byte, error) {
 		if status, err = x.head(); err != nil {
 			return nil, err
 		}
-		// What says where the body ends must be right also where there is none.
-		if body, err = x.framing(); err != nil {
+		if body, err = x.framing(method, status); err != nil {
 			return nil, err
 		}
 	}
 	switch {
-	case status < 200, status == 204, status == 304, method == "HEAD", method == "CONNECT" && status < 300:
-		return nil, nil
 	case body.Chunked:
 		return x.chunks()
 	case body.Length < 0:
@@ -329,14 +326,15 @@ func (x exchange) receive(method string) ([]byte, error) {
 }
 
 // framing finds out where the body of a response ends.
-func (x exchange) framing() (grammar.Framing, error) {
+func (x exchange) framing(method string, status int) (grammar.Framing, error) {
 	values := func(name string) []string {
 		if value, there := x.field(name); there {
 			return []string{value}
 		}
 		return nil
 	}
-	f, err := grammar.ResponseFraming(C.GoString(C.nng_http_res_get_version(x.res.res)), values("Content-Length"), values("Transfer-Encoding"))
+	f, err := grammar.ResponseFraming(method, status, C.GoString(C.nng_http_res_get_version(x.res.res)),
+		values("Content-Length"), values("Transfer-Encoding"))
 	switch {
 	case errors.Is(err, strconv.ErrRange):
 		return f, tooLong()

@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/http/httputil"
 	"net/textproto"
-	"strings"
 
 	"github.com/gonng/nnghttp/internal/grammar"
 	"github.com/gonng/nnghttp/nng"
@@ -15,21 +14,19 @@ import (
 // responseBody returns the body that follows a response's head on conn. It is read as it
 // comes: nng would collect it whole, and knows nothing of bodies that end with the
 // connection (defect CL7).
-func responseBody(method string, status int, end grammar.Framing, conn io.Reader) io.Reader {
+func responseBody(end grammar.Framing, conn io.Reader) io.Reader {
 	switch {
-	case method == "HEAD", status < 200, status == 204, status == 304:
-		return strings.NewReader("")
 	case end.Chunked:
 		r := bufio.NewReader(conn)
 		return &chunkedBody{chunks: httputil.NewChunkedReader(r), r: r}
-	case end.Length >= 0:
-		return &exactly{conn, end.Length}
+	case end.Length < 0:
+		return conn
 	}
-	return conn
+	return &exactly{conn, end.Length}
 }
 
-// framing says where the body of a response ends, if it has one.
-func framing(res *nng.Response) (grammar.Framing, error) {
+// framing says where the body of a response ends.
+func framing(method string, res *nng.Response) (grammar.Framing, error) {
 	fields, err := res.Headers()
 	if err != nil {
 		return grammar.Framing{}, err
@@ -37,13 +34,13 @@ func framing(res *nng.Response) (grammar.Framing, error) {
 	var length, coding []string
 	for _, f := range fields {
 		switch {
-		case strings.EqualFold(f.Name, "Content-Length"):
+		case grammar.EqualFold(f.Name, "Content-Length"):
 			length = append(length, f.Value)
-		case strings.EqualFold(f.Name, "Transfer-Encoding"):
+		case grammar.EqualFold(f.Name, "Transfer-Encoding"):
 			coding = append(coding, f.Value)
 		}
 	}
-	return grammar.ResponseFraming(res.Version(), length, coding)
+	return grammar.ResponseFraming(method, res.Status(), res.Version(), length, coding)
 }
 
 // A chunkedBody is complete when its trailer section is (RFC 9112, section 7.1.2).

@@ -100,8 +100,7 @@ func (c *getCmd) exchange(ctx context.Context, conn *nng.Conn, req *nng.Request)
 		if c.Verbose {
 			c.showHead("<", fmt.Sprintf("%s %d %s", res.Version(), status, res.Reason()), res)
 		}
-		// What says where the body ends must be right also where there is none.
-		if end, err = framing(res); err != nil {
+		if end, err = framing(method, res); err != nil {
 			return 0, c.connError(ctx, "cannot read the response", err)
 		}
 		if status >= 200 || status == 101 { // after other 1xx the response is still to come
@@ -111,7 +110,7 @@ func (c *getCmd) exchange(ctx context.Context, conn *nng.Conn, req *nng.Request)
 			return 0, &exitError{exitConnection, errors.New("cannot read the response: it does not come, only others before it")}
 		}
 	}
-	return status, c.save(ctx, responseBody(method, status, end, conn))
+	return status, c.save(ctx, responseBody(end, conn))
 }
 
 // save copies the body to where it is wanted.

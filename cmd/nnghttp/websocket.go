@@ -9,20 +9,20 @@ import (
 	"net"
 	"net/http"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/gobwas/ws"
 	"github.com/gobwas/ws/wsutil"
 
+	"github.com/gonng/nnghttp/internal/grammar"
 	"github.com/gonng/nnghttp/nng"
 )
 
 // serveWebSocket takes the connection away from the C server and echoes messages on it.
 func (s *server) serveWebSocket(w http.ResponseWriter, r *http.Request) {
-	if !strings.EqualFold(r.Header.Get("Upgrade"), "websocket") || r.Header.Get("Sec-WebSocket-Version") != "13" ||
-		!hasToken(r.Header.Get("Connection"), "upgrade") {
+	if !grammar.EqualFold(r.Header.Get("Upgrade"), "websocket") || r.Header.Get("Sec-WebSocket-Version") != "13" ||
+		!grammar.HasToken(r.Header.Values("Connection"), "upgrade") {
 		h := w.Header()
 		h.Set("Upgrade", "websocket")
 		h.Set("Connection", "Upgrade")
@@ -59,16 +59,6 @@ func (s *server) serveWebSocket(w http.ResponseWriter, r *http.Request) {
 		defer s.sockets.remove(sock)
 		s.echo(sock)
 	}()
-}
-
-// hasToken looks for a word in a header that lists some.
-func hasToken(list, token string) bool {
-	for word := range strings.SplitSeq(list, ",") {
-		if strings.EqualFold(strings.TrimSpace(word), token) {
-			return true
-		}
-	}
-	return false
 }
 
 // echo sends every message back until the WebSocket ends.

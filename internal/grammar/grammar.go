@@ -77,7 +77,7 @@ func splitHost(s string) (authority, bool) {
 
 // same reports whether two authorities are one, for a scheme with a default port.
 func (a authority) same(b authority, port string) bool {
-	return strings.EqualFold(a.host, b.host) && cmp.Or(a.port, port) == cmp.Or(b.port, port)
+	return EqualFold(a.host, b.host) && cmp.Or(a.port, port) == cmp.Or(b.port, port)
 }
 
 // targetAuthority returns the authority that a request target names, and the port if that has none.
@@ -88,9 +88,9 @@ func targetAuthority(method, target string) (s, port string, ok bool) {
 	}
 	scheme, rest, found := strings.Cut(target, "://")
 	switch {
-	case found && strings.EqualFold(scheme, "http"):
+	case found && EqualFold(scheme, "http"):
 		port = "80"
-	case found && strings.EqualFold(scheme, "https"):
+	case found && EqualFold(scheme, "https"):
 		port = "443"
 	default:
 		return "", "", false
@@ -105,6 +105,10 @@ func targetAuthority(method, target string) (s, port string, ok bool) {
 func IsVersion(s string) bool {
 	return len(s) == len("HTTP/1.1") && s[:5] == "HTTP/" && isDigit(s[5]) && s[6] == '.' && isDigit(s[7])
 }
+
+// EqualFold is strings.EqualFold for words of HTTP, which are ASCII: the Kelvin sign is no k in
+// "chunked". No other letter that folds to one of ASCII is as long as that.
+func EqualFold(s, word string) bool { return len(s) == len(word) && strings.EqualFold(s, word) }
 
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
@@ -138,7 +142,7 @@ func Elements(values []string) iter.Seq[string] {
 // HasToken reports whether a list has an element, in any case.
 func HasToken(values []string, token string) bool {
 	for e := range Elements(values) {
-		if strings.EqualFold(e, token) {
+		if EqualFold(e, token) {
 			return true
 		}
 	}
@@ -213,13 +217,13 @@ func RequestFraming(version string, length, coding []string) (Framing, *Problem)
 // checkCoding takes chunks and nothing else. A body whose last coding is not that has no end that
 // anybody knows.
 func checkCoding(coding []string) *Problem {
-	if len(coding) == 1 && strings.EqualFold(coding[0], "chunked") {
+	if len(coding) == 1 && EqualFold(coding[0], "chunked") {
 		return nil
 	}
 	chunked, last, empty := 0, false, true
 	for e := range Elements(coding) {
 		empty = false
-		if last = strings.EqualFold(e, "chunked"); last {
+		if last = EqualFold(e, "chunked"); last {
 			chunked++
 		}
 	}
@@ -229,33 +233,48 @@ func checkCoding(coding []string) *Problem {
 	return &Problem{501, "unsupported transfer coding"}
 }
 
-// ResponseFraming finds out where the body of a response ends, if it may have one, from its
-// Content-Length and Transfer-Encoding fields (RFC 9112, section 6.3). Some servers send a
-// length more than once, so these need only be the same. A length that no int64 holds is a
-// strconv.ErrRange.
-func ResponseFraming(version string, length, coding []string) (Framing, error) {
-	switch c := strings.Join(coding, ", "); {
-	case coding != nil && !strings.EqualFold(c, "chunked"):
-		return Framing{}, fmt.Errorf("the transfer coding %.64q is not known", c)
-	case coding != nil && version < "HTTP/1.1": // section 6.1
-		return Framing{}, errors.New("HTTP/1.0 has no transfer codings")
-	case length == nil:
-		return Framing{Length: -1, Chunked: coding != nil}, nil
+// ResponseFraming finds out where the body of a response to a method ends, from its
+// Content-Length and Transfer-Encoding fields (RFC 9112, section 6.3). They must be right also
+// where there is no body. Some servers send a length more than once, so these need only be the
+// same. A length that no int64 holds is a strconv.ErrRange.
+func ResponseFraming(method string, status int, version string, length, coding []string) (f Framing, err error) {
+	if method == "CONNECT" && status/100 == 2 { // RFC 9110, section 9.3.6: what they say is to be ignored
+		return Framing{}, nil
 	}
-	var first string
-	for i, digits := range strings.Split(strings.Join(length, ","), ",") {
-		switch digits = strings.Trim(digits, " \t"); {
-		case i == 0:
-			first = digits
-		case digits != first:
-			return Framing{}, errors.New("there is more than one Content-Length")
+	f = Framing{Length: -1, Chunked: coding != nil}
+	switch c := strings.Join(coding, ", "); {
+	case !IsVersion(version):
+		return f, fmt.Errorf("the version %.64q is none of HTTP", version)
+	case f.Chunked && !EqualFold(c, "chunked"):
+		return f, fmt.Errorf("the transfer coding %.64q is not known", c)
+	case f.Chunked && version < "HTTP/1.1": // section 6.1
+		return f, errors.New("HTTP/1.0 has no transfer codings")
+	}
+	if length != nil {
+		if f.Length, err = responseLength(strings.Join(length, ",")); err != nil {
+			return f, err
+		}
+	}
+	if method == "HEAD" || status < 200 || status == 204 || status == 304 {
+		return Framing{}, nil
+	}
+	return f, nil
+}
+
+func responseLength(list string) (int64, error) {
+	first, rest, more := strings.Cut(list, ",")
+	first = strings.Trim(first, " \t")
+	for more {
+		var next string
+		if next, rest, more = strings.Cut(rest, ","); strings.Trim(next, " \t") != first {
+			return 0, errors.New("there is more than one Content-Length")
 		}
 	}
 	n, err := strconv.ParseUint(first, 10, 63)
 	if err != nil {
-		return Framing{}, fmt.Errorf("the Content-Length %.64q is no number: %w", first, err)
+		return 0, fmt.Errorf("the Content-Length %.64q is no number: %w", first, err)
 	}
-	return Framing{Length: int64(n), Chunked: coding != nil}, nil
+	return int64(n), nil
 }
 
 // CheckHead looks at the head of a request: who is asked, and where the request ends.

@@ -121,6 +121,7 @@ func TestRequestFraming(t *testing.T) {
 		{"HTTP/1.1", nil, []string{"chunked", "identity"}, Framing{}, 400},
 		{"HTTP/1.1", nil, []string{"chunked", "CHUNKED"}, Framing{}, 400},
 		{"HTTP/1.1", nil, []string{"gzip"}, Framing{}, 501},
+		{"HTTP/1.1", nil, []string{"chun\u212aed"}, Framing{}, 501},
 		{"HTTP/1.1", nil, []string{"gzip, chunked"}, Framing{}, 501},
 		{"HTTP/1.1", nil, []string{"chunked;q=1"}, Framing{}, 501},
 		{"HTTP/1.1", nil, []string{"chunked", ""}, Framing{}, 501},
@@ -160,11 +161,16 @@ func TestResponseFraming(t *testing.T) {
 		{version: "HTTP/1.1", coding: list("chunked"), length: list("x"), err: "no number"},
 		{version: "HTTP/1.0", coding: list("chunked"), err: "HTTP/1.0"},
 		{version: "HTTP/0.9", coding: list("chunked"), err: "HTTP/1.0"},
+		{version: "HTTP/1.10", coding: list("chunked"), err: "none of HTTP"},
+		{version: "http/1.0", err: "none of HTTP"},
+		{version: "ICY", err: "none of HTTP"},
+		{version: "HTTP/1.1", coding: list("chun\u212aed"), err: "not known"},
+		{version: "HTTP/1.1", length: list("5\u00a0"), err: "no number"},
 		{version: "HTTP/1.1", coding: list(""), err: "not known"},
 		{version: "HTTP/1.1", coding: list("gzip, chunked"), err: "not known"},
 		{version: "HTTP/1.1", coding: list("chunked", "chunked"), err: "not known"},
 	} {
-		f, err := ResponseFraming(tc.version, tc.length, tc.coding)
+		f, err := ResponseFraming("GET", 200, tc.version, tc.length, tc.coding)
 		if tc.err != "" {
 			assert.ErrorContains(t, err, tc.err, "%q", tc)
 			continue
@@ -172,8 +178,35 @@ func TestResponseFraming(t *testing.T) {
 		assert.NoError(t, err, "%q", tc)
 		assert.Equal(t, tc.want, f, "%q", tc)
 	}
-	_, err := ResponseFraming("HTTP/1.1", list(strings.Repeat("9", 100)), nil)
+	_, err := ResponseFraming("GET", 200, "HTTP/1.1", list(strings.Repeat("9", 100)), nil)
 	assert.ErrorIs(t, err, strconv.ErrRange)
+	for _, tc := range []struct {
+		method string
+		status int
+		length string
+		want   Framing
+		bad    bool
+	}{
+		{"GET", 200, "5", Framing{Length: 5}, false},
+		{"HEAD", 200, "5", Framing{}, false},
+		{"HEAD", 200, "x", Framing{}, true},
+		{"head", 200, "5", Framing{Length: 5}, false},
+		{"GET", 103, "5", Framing{}, false},
+		{"GET", 204, "5", Framing{}, false},
+		{"GET", 304, "x", Framing{}, true},
+		{"GET", 304, "5", Framing{}, false},
+		{"CONNECT", 200, "x", Framing{}, false},
+		{"CONNECT", 404, "5", Framing{Length: 5}, false},
+		{"CONNECT", 404, "x", Framing{}, true},
+	} {
+		f, err := ResponseFraming(tc.method, tc.status, "HTTP/1.1", list(tc.length), nil)
+		if tc.bad {
+			assert.Error(t, err, "%v", tc)
+			continue
+		}
+		assert.NoError(t, err, "%v", tc)
+		assert.Equal(t, tc.want, f, "%v", tc)
+	}
 }
 
 func TestCheckHead(t *testing.T) {
