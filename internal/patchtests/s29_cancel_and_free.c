@@ -269,6 +269,110 @@ try_dials(const char *scheme)
 	deaf_close(&peer);
 }
 
+// A program's own functions (nng_aio_defer) may close and free what they have as their
+// argument: they are none of those that nng waits for.
+static pthread_mutex_t user = PTHREAD_MUTEX_INITIALIZER;
+static volatile bool   in_cancel;
+
+static void
+close_cancel(nng_aio *aio, void *arg, int rv)
+{
+	nng_http_conn_close(arg);
+	nng_aio_finish(aio, rv);
+}
+
+static void
+free_cancel(nng_aio *aio, void *arg, int rv)
+{
+	nng_stream_dialer_free(arg);
+	nng_aio_finish(aio, rv);
+}
+
+static void
+client_cancel(nng_aio *aio, void *arg, int rv)
+{
+	nng_http_client_free(arg);
+	nng_aio_finish(aio, rv);
+}
+
+static void
+lock_cancel(nng_aio *aio, void *arg, int rv)
+{
+	(void) arg;
+	in_cancel = true;
+	pthread_mutex_lock(&user);
+	nng_aio_finish(aio, rv);
+	pthread_mutex_unlock(&user);
+}
+
+static void
+try_foreign(void)
+{
+	int                port = sink_start();
+	nng_http_client *  cli;
+	nng_stream_dialer *d;
+	nng_http_conn *    conn;
+	pthread_t          t;
+	char               url[64];
+	op                 o;
+
+	cli = client_open(port, false);
+
+	test_step = "a handler's cancellation function closes the connection it has";
+	conn      = client_connect(cli);
+	op_init(&o);
+	MUST(nng_aio_begin(op_start(&o)));
+	nng_aio_defer(o.aio, close_cancel, conn);
+	nng_aio_cancel(o.aio);
+	MUST(op_wait(&o, 2000) == NNG_ECANCELED);
+	nng_aio_free(o.aio);
+
+	test_step = "... with a time-out";
+	conn      = client_connect(cli);
+	op_init(&o);
+	nng_aio_set_timeout(o.aio, 50);
+	MUST(nng_aio_begin(op_start(&o)));
+	nng_aio_defer(o.aio, close_cancel, conn);
+	CHECK(op_wait(&o, 3000) == NNG_ETIMEDOUT, "no time-out: the thread for time-outs hangs");
+	nng_aio_free(o.aio);
+
+	test_step = "a lock that the program's cancellation function takes";
+	conn      = client_connect(cli);
+	op_init(&o);
+	MUST(nng_aio_begin(op_start(&o)));
+	nng_aio_defer(o.aio, lock_cancel, conn);
+	pthread_mutex_lock(&user);
+	MUST(pthread_create(&t, NULL, cancel_main, o.aio) == 0);
+	while (!in_cancel) {
+		sleep_ms(1);
+	}
+	sleep_ms(20);
+	nng_http_conn_close(conn);
+	pthread_mutex_unlock(&user);
+	pthread_join(t, NULL);
+	MUST(op_wait(&o, 2000) == NNG_ECANCELED);
+	nng_aio_free(o.aio);
+
+	test_step = "a cancellation function frees a dialer";
+	snprintf(url, sizeof(url), "tcp://127.0.0.1:%d", port);
+	MUST(nng_stream_dialer_alloc(&d, url) == 0);
+	op_init(&o);
+	MUST(nng_aio_begin(op_start(&o)));
+	nng_aio_defer(o.aio, free_cancel, d);
+	nng_aio_cancel(o.aio);
+	MUST(op_wait(&o, 2000) == NNG_ECANCELED);
+	nng_aio_free(o.aio);
+
+	test_step = "a cancellation function frees a client";
+	op_init(&o);
+	MUST(nng_aio_begin(op_start(&o)));
+	nng_aio_defer(o.aio, client_cancel, client_open(port, false));
+	nng_aio_cancel(o.aio);
+	MUST(op_wait(&o, 2000) == NNG_ECANCELED);
+	nng_aio_free(o.aio);
+	nng_http_client_free(cli);
+}
+
 int
 main(void)
 {
@@ -295,5 +399,6 @@ main(void)
 	try_dials(NULL);
 	try_dials("tcp");
 	try_dials("tls+tcp");
+	try_foreign();
 	return (test_ok("nothing is cancelled on what is freed"));
 }
