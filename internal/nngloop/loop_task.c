@@ -16,6 +16,7 @@ static __thread struct {
 	nni_list tasks;  // to be run by nni_loop_leave
 	unsigned count;  // how many it has put there
 	int      depth;  // of nni_loop_enter
+	bool     running; // a task, in nni_loop_leave
 	bool     loop;   // what is done is done for the loop
 	bool     before; // ditto, before the outermost nni_loop_enter
 } nni_loop_self;
@@ -111,7 +112,8 @@ nni_loop_next(nni_taskq *tq)
 	return (task);
 }
 
-// nni_loop_give_all hands what this thread has kept to the queue.
+// nni_loop_give_all hands what this thread has kept to the queue. It stays a keeper while it
+// is in a task, which is not over when it has told its result.
 static void
 nni_loop_give_all(nni_taskq *tq)
 {
@@ -122,10 +124,23 @@ nni_loop_give_all(nni_taskq *tq)
 		nni_list_remove(&nni_loop_self.tasks, task);
 		nni_loop_append(tq, task);
 	}
-	if (nni_loop_self.count != 0) {
+	if ((nni_loop_self.count != 0) && (!nni_loop_self.running)) {
 		nni_loop_self.count = 0;
 		nni_loop_kept(tq);
 	}
+}
+
+// nni_loop_join waits until nobody is in a task of the loop, as nni_taskq_fini does for the
+// queue's own threads: who is comes back to the queue.
+static void
+nni_loop_join(nni_taskq *tq)
+{
+	nni_mtx_lock(&tq->tq_mtx);
+	nni_loop_give_all(tq);
+	while (tq->tq_keepers != 0) {
+		nni_cv_wait(&tq->tq_wait_cv);
+	}
+	nni_mtx_unlock(&tq->tq_mtx);
 }
 
 // nni_loop_put puts a task that is dispatched, and locked, where it is to run. If somebody
@@ -184,7 +199,9 @@ nni_loop_leave(void)
 		if (task == NULL) {
 			break;
 		}
+		nni_loop_self.running = true;
 		nni_loop_call(task);
+		nni_loop_self.running = false;
 		nni_mtx_lock(&task->task_mtx);
 		nni_task_done(task);
 		nni_mtx_unlock(&task->task_mtx);

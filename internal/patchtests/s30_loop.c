@@ -1,5 +1,4 @@
-// N3 and S30. nng_fini waits for tasks that the program's loop runs, too: here one that another
-// thread has taken to run, and that is held back.
+// N3 and S30. nng_fini waits for tasks that the program's loop runs, too.
 // build: -Wl,--wrap=nni_reap
 
 #include "testutil.h"
@@ -42,8 +41,9 @@ loop_main(void *arg)
 	return (arg);
 }
 
-int
-main(void)
+// try_taken has a task that another thread has taken to run, and that is held back.
+static void
+try_taken(void)
 {
 	nng_stream_dialer *d;
 	op                 o;
@@ -51,8 +51,6 @@ main(void)
 	int                port, lfd = tcp_listen(&port);
 	pthread_t          t;
 
-	test_init();
-	CHECK(nni_loop_take != NULL, "there is no loop");
 	close(lfd);
 	own = true;
 	MUST(nni_loop_take(&fd) == 0);
@@ -68,10 +66,101 @@ main(void)
 	nng_aio_free(o.aio);
 	nng_stream_dialer_close(d);
 	nng_stream_dialer_free(d);
-	test_step = "nng_fini";
+	test_step = "nng_fini, a task is held back";
 	nng_fini();
+	slow = false;
 	stop = true;
 	pthread_join(t, NULL);
 	CHECK(held != 0, "nothing was held back");
+}
+
+static nng_aio *     other;
+static op            told;
+static volatile bool running, done;
+
+static void
+other_cb(void *arg)
+{
+	(void) arg;
+	sleep_ms(100);
+}
+
+// waiting_cb tells its result, waits for another task, and goes on then, as nng's may.
+static void
+waiting_cb(void *arg)
+{
+	(void) arg;
+	running = true;
+	nng_aio_finish(told.aio, 0);
+	nng_aio_wait(other);
+	sleep_ms(200);
+	nng_aio_free(other);
+	done = true;
+}
+
+// long_cb takes longer than nng_fini gives to tasks that cause others.
+static void
+long_cb(void *arg)
+{
+	(void) arg;
+	running = true;
+	sleep_ms(1600);
+	done = true;
+}
+
+// leave_main runs a task in nni_loop_leave.
+static void *
+leave_main(void *arg)
+{
+	nng_aio *aio;
+
+	nni_loop_enter();
+	MUST(nng_aio_alloc(&aio, *(void (**)(void *)) arg, NULL) == 0);
+	MUST(nng_aio_begin(aio));
+	nng_aio_finish(aio, 0);
+	nni_loop_leave();
+	return (NULL);
+}
+
+// try_leave has a task that a thread runs in nni_loop_leave.
+static void
+try_leave(void (*cb)(void *))
+{
+	pthread_t t;
+
+	MUST(nni_loop_take(&fd) == 0);
+	op_init(&told);
+	MUST(nng_aio_begin(op_start(&told)));
+	MUST(nng_aio_alloc(&other, other_cb, NULL) == 0);
+	MUST(nng_aio_begin(other));
+	nng_aio_finish(other, 0);
+	running = done = false;
+	MUST(pthread_create(&t, NULL, leave_main, &cb) == 0);
+	while (!running) {
+		sleep_ms(1);
+	}
+	if (cb == waiting_cb) {
+		MUST(op_wait(&told, 5000) == 0);
+	} else {
+		nng_aio_finish(told.aio, 0);
+		MUST(op_wait(&told, 5000) == 0);
+		nng_aio_free(other);
+	}
+	nng_aio_free(told.aio);
+	nng_fini();
+	CHECK(done, "nng_fini has not waited for the task");
+	pthread_join(t, NULL);
+}
+
+int
+main(void)
+{
+	test_init();
+	CHECK(nni_loop_take != NULL, "there is no loop");
+	try_taken();
+	test_step = "nng_fini, a task waits for another";
+	try_leave(waiting_cb);
+	test_step = "nng_fini, a task takes long";
+	try_leave(long_cb);
 	return (test_ok("nng_fini waits for the loop's tasks"));
 }
