@@ -133,6 +133,11 @@ func (b *body) readTrailer() error {
 	if section[0] == '\n' { // chunkSource has expected two bytes, so one may be the next request's
 		return errBareEnd
 	}
+	for line := range bytes.Lines(section) {
+		if line[0] == ' ' || line[0] == '\t' { // folded: RFC 9112, 5.2, lets a server refuse that
+			return errBadTrailer
+		}
+	}
 	fields, err := textproto.NewReader(b.buf).ReadMIMEHeader()
 	if err != nil {
 		return err

@@ -77,7 +77,7 @@ func RequestSeeds() (all []Seed) {
 	add("p8-empty-lines", "\r\n\r\nGET /x HTTP/1.1\r\n"+host+"\r\n\r\n\r\nGET /y HTTP/1.1\r\n"+host+"\r\n")
 	add("bare-lf", "GET /raw/collect HTTP/1.1\nHost: a\n\nGET /raw/collect HTTP/1.1\nHost: a\nContent-Length: 3\n\nabc")
 	// chunk lines (E3)
-	for i, body := range []string{"5;\r\nhello\r\n0\r\n\r\n", "5;bad[=x\r\nhello\r\n0\r\n\r\n", "5;x=\x01\r\nhello\r\n0\r\n\r\n", "ffffffffffffffff\r\nhello\r\n0\r\n\r\n", "5 \r\nhello\r\n0\r\n\r\n", "-5\r\nhello\r\n0\r\n\r\n", "5\r\nhelloX\r\n0\r\n\r\n", "5\nhello\n0\n\n", "0x5\r\nhello\r\n0\r\n\r\n", "5\r\nhello\r\n0\r\nContent-Length: 3\r\n\r\n", "0\r\nbad trailer\r\n\r\n", "5\r\nhel" + Act('h'), "\r\nhello\r\n0\r\n\r\n"} {
+	for i, body := range []string{"5;\r\nhello\r\n0\r\n\r\n", "5;bad[=x\r\nhello\r\n0\r\n\r\n", "5;x=\x01\r\nhello\r\n0\r\n\r\n", "ffffffffffffffff\r\nhello\r\n0\r\n\r\n", "5 \r\nhello\r\n0\r\n\r\n", "-5\r\nhello\r\n0\r\n\r\n", "5\r\nhelloX\r\n0\r\n\r\n", "5\nhello\n0\n\n", "0x5\r\nhello\r\n0\r\n\r\n", "5\r\nhello\r\n0\r\nContent-Length: 3\r\n\r\n", "0\r\nbad trailer\r\n\r\n", "0\r\nContent-Length:\r\n 3\r\n\r\n", "5\r\nhel" + Act('h'), "\r\nhello\r\n0\r\n\r\n"} {
 		add(fmt.Sprintf("e3-chunks-%d", i), "POST /read HTTP/1.1\r\n"+host+"Transfer-Encoding: chunked\r\n\r\n"+body+inner, Both)
 	}
 	// WebSockets (A6, A17, E8)
