@@ -117,6 +117,40 @@ early(server *s, bool secure)
 	nng_http_client_free(cli);
 }
 
+// handshake_reset says what a read makes of a peer that ends its side and resets the connection
+// before it has said anything of TLS: -1 if the dial noticed first.
+static int
+handshake_reset(void)
+{
+	nng_stream_dialer *d;
+	nng_stream *       stream;
+	char               url[64], buf[16];
+	int                own, lfd = tcp_listen(&own), fd, rv;
+	op                 o;
+
+	(void) snprintf(url, sizeof(url), "tls+tcp://127.0.0.1:%d", own);
+	MUST(nng_stream_dialer_alloc(&d, url) == 0);
+	op_init(&o);
+	nng_stream_dialer_dial(d, op_start(&o));
+	MUST((fd = accept(lfd, NULL, NULL)) >= 0);
+	(void) shutdown(fd, SHUT_WR);
+	close_rst(fd);
+	close(lfd);
+	if ((rv = op_wait(&o, 5000)) != 0) {
+		MUST(rv != -1);
+		rv = -1;
+	} else {
+		stream = nng_aio_get_output(o.aio, 0);
+		op_buf(&o, buf, sizeof(buf));
+		nng_stream_recv(stream, op_start(&o));
+		MUST((rv = op_wait(&o, 5000)) != -1);
+		nng_stream_free(stream);
+	}
+	nng_stream_dialer_free(d);
+	nng_aio_free(o.aio);
+	return (rv);
+}
+
 int
 main(void)
 {
@@ -181,6 +215,11 @@ main(void)
 		    "the reset looks like %d, %s", rv, nng_strerror(rv));
 		nng_aio_free(w.aio);
 		end(s, &r);
+	}
+	test_step = "a reset in the handshake of TLS";
+	for (int i = 0; i < 40; i++) {
+		rv = handshake_reset();
+		CHECK(rv == -1 || rv == NNG_ECONNRESET, "the reset looks like %d, %s", rv, nng_strerror(rv));
 	}
 	for (int secure = 0; secure < 2; secure++) {
 		test_step = secure ? "an early answer, over TLS" : "an early answer";
