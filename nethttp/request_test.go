@@ -581,12 +581,14 @@ func TestRefusedUploadIsNotReset(t *testing.T) {
 		got, err := io.ReadAll(c.r)
 		return err == nil && strings.HasPrefix(string(got), "HTTP/1.1 400 ")
 	}
+	good := 0
 	for range 10 {
 		if whole() {
-			return
+			good++
 		}
 	}
-	t.Error("the connection is reset")
+	// The server reads on for half a second, in which a client on a busy machine may stand still.
+	assert.GreaterOrEqual(t, good, 7, "of 10 connections; the others were reset")
 }
 
 func TestPartlyReadBody(t *testing.T) {

@@ -29,6 +29,14 @@ main(void)
 		CHECK(strcmp(nng_http_req_get_uri(req), urls[i][1]) == 0, "%s: the target is \"%s\"",
 		    urls[i][0], nng_http_req_get_uri(req));
 		nng_http_req_free(req);
+
+		// A program may have put another target there, for a proxy or for OPTIONS.
+		nng_strfree(url->u_requri);
+		url->u_requri = nng_strdup("*");
+		MUST(nng_http_req_alloc(&req, url) == 0);
+		CHECK(strcmp(nng_http_req_get_uri(req), "*") == 0, "the target is \"%s\", not \"*\"",
+		    nng_http_req_get_uri(req));
+		nng_http_req_free(req);
 		nng_url_free(url);
 	}
 
