@@ -33,11 +33,12 @@ type adapter struct {
 	h        http.Handler
 	server   *Server      // nil for a bare Handler
 	std      *http.Server // for http.ServerContextKey
-	patterns []route      // of the server, which do not change any more
+	pattern  pattern      // by which nng has found h
+	patterns []route      // all of the server, which do not change any more
 }
 
 func newAdapter(h http.Handler, s *Server) *adapter {
-	return &adapter{h: h, server: s, std: &http.Server{Handler: h}}
+	return &adapter{h: h, server: s, std: &http.Server{Handler: h}, pattern: everything}
 }
 
 // serve is the nng.HandlerFunc: one request from its head to the end of the reply.
@@ -102,7 +103,7 @@ func (w *response) call() (returned bool) {
 	if w.req.RequestURI == "*" && w.req.Method == http.MethodOptions {
 		return true // an empty 200, as from net/http
 	}
-	if to := redirect(w.a.patterns, w.req); to != "" {
+	if to := w.a.redirect(w.req); to != "" {
 		http.Redirect(w, w.req, to, http.StatusTemporaryRedirect)
 		return true
 	}

@@ -67,16 +67,17 @@ func hostName(host string) string {
 	return strings.TrimSuffix(host, ".")
 }
 
-// redirect returns where a request has to go, or "": to its path without "//" and dots, if that is
-// one of the patterns'. nng takes a path as it is, and so another handler would get the request
-// that may understand it like them. It is what an http.ServeMux does, but for escaped dots, which
-// that leaves to its handlers.
-func redirect(patterns []route, r *http.Request) string {
-	if len(patterns) == 0 || r.Method == http.MethodConnect || !strings.HasPrefix(r.URL.Path, "/") {
+// redirect returns where a request has to go, or "": to its path without "//" and dots, if that or
+// the path as it is belongs to one of the patterns. nng takes a path as it is, and so a handler would
+// get the request that may understand it as one for another, be that the Handler's. It is what an
+// http.ServeMux does, but for escaped dots, which that leaves to its handlers.
+func (a *adapter) redirect(r *http.Request) string {
+	if len(a.patterns) == 0 || r.Method == http.MethodConnect || !strings.HasPrefix(r.URL.Path, "/") {
 		return ""
 	}
 	to := cleanPath(r.URL.Path)
-	if to == r.URL.Path || !slices.ContainsFunc(patterns, func(p route) bool { return p.pattern.matches(r.Host, to) }) {
+	matches := func(p route) bool { return p.pattern.matches(r.Host, to) }
+	if to == r.URL.Path || a.pattern == everything && !slices.ContainsFunc(a.patterns, matches) {
 		return ""
 	}
 	// Escapes stay as they are, unless they are of what is not clean.

@@ -109,10 +109,11 @@ type Observation struct {
 // http.ServeMux, which can be the Handler, it is nng that tells them apart: it answers
 // another method with 405. Handlers made by nng.NewHandler go to the nng.Server; see Serve.
 //
-// nng compares paths as they are, decoded. So that no request gets past a pattern, one whose path
-// has "//" or components "." or "..", and is the pattern's without them, is redirected there with
-// 307, as an http.ServeMux does it; but not a CONNECT. All others get to the Handler as they are.
-// This is not done for handlers that somebody else has added to the nng.Server.
+// nng compares paths as they are, decoded. So that no request gets past a pattern, or past the
+// Handler, one whose path has "//" or components "." or ".." is redirected to the path without them
+// with 307, as an http.ServeMux does it, if either path is a pattern's; but not a CONNECT. All others
+// get to the Handler as they are. This is not done for handlers that somebody else has added to the
+// nng.Server.
 //
 // Handle panics if the pattern is not one, or comes too late.
 func (s *Server) Handle(pattern string, h http.Handler) {
@@ -190,7 +191,7 @@ func (s *Server) Start(srv *nng.Server) (err error) {
 	}()
 	for _, r := range append(s.patterns[:len(s.patterns):len(s.patterns)], route{everything, h}) {
 		a := newAdapter(r.handler, s)
-		a.patterns = s.patterns
+		a.pattern, a.patterns = r.pattern, s.patterns
 		nh, err := r.pattern.handler(a.serve)
 		if err != nil {
 			return err

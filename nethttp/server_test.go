@@ -103,6 +103,9 @@ func TestServerGuard(t *testing.T) {
 		{"GET /tree/./hello", "307", "/tree/hello"},
 		{"GET /tree/hello", "200", ""},
 		{"GET //post", "307", "/post"},
+		{"GET /tree/../hello", "307", "/hello"}, // so that the Handler can be a guard, too
+		{"HEAD /tree/%2e%2e/hello?a", "307", "/hello?a"},
+		{"POST /private/..", "307", "/"},
 		{"GET http://x", "200", ""}, // a listing
 		{"GET //hello", "200", ""},  // the Handler's own matter
 		{"GET /a/../hello", "200", ""},
