@@ -563,12 +563,23 @@ func TestHeadGoesWhereGetGoes(t *testing.T) {
 			return res, res.SetHeader("X-Handler", name)
 		}
 	}
-	post := func(h *nng.Handler) error { return h.SetMethod("POST") }
+	method := func(m string) func(*nng.Handler) error {
+		return func(h *nng.Handler) error { return h.SetMethod(m) }
+	}
+	here := func(h *nng.Handler) error { return h.SetHost("127.0.0.1") }
 	srv := newServer(t, everything(t, who("all")),
 		newHandler(t, "/a/b", who("b")),
 		newHandler(t, "/a", who("a"), (*nng.Handler).SetTree),
-		newHandler(t, "/post", who("post"), post))
-	for path, want := range map[string]string{"/a/b": "b", "/a": "a", "/a/c": "a", "/post": "all", "/": "all", "/x": "all"} {
+		newHandler(t, "/post", who("post"), method("POST")),
+		// Of the same path the first one.
+		newHandler(t, "/get", who("get")), newHandler(t, "/get", who("any"), method("")),
+		newHandler(t, "/any", who("any"), method("")), newHandler(t, "/any", who("get")),
+		newHandler(t, "/here", who("here"), here), newHandler(t, "/here", who("get")),
+		newHandler(t, "/there", who("get")), newHandler(t, "/there", who("here"), here))
+	for path, want := range map[string]string{
+		"/a/b": "b", "/a": "a", "/a/c": "a", "/post": "all", "/": "all", "/x": "all",
+		"/get": "get", "/any": "any", "/here": "here", "/there": "get",
+	} {
 		for _, m := range []string{"GET", "HEAD"} {
 			got := ask(t, m, httpURL(t, srv)+path, "")
 			assert.Equal(t, want, got.Header.Get("X-Handler"), "%s %s", m, path)
