@@ -129,6 +129,9 @@ var requestLines = []difference{
 var targets = []difference{
 	{name: "no path", request: req("GET", "", "")},
 	{name: "query only", request: req("GET", "?a", "")},
+	{name: "no path, WebSocket", request: req("GET", "", "", "Upgrade: websocket")},
+	{name: "slash escaped", request: req("GET", "%2fa", "")},
+	{name: "asterisk escaped", request: req("OPTIONS", "%2a", "")},
 	{name: "empty query", request: req("GET", "/?", "")},
 	{name: "two slashes", request: req("GET", "//a//b", "")},
 	{name: "dots", request: req("GET", "/a/../../b/./c", "")},

@@ -161,7 +161,8 @@ func Bad(reason string) *Problem { return &Problem{400, reason} }
 // CheckHosts looks who is asked (RFC 9112, section 3.2): at the Host fields of a request, and
 // whether the target names another one, or none where it has to. A library that joins fields makes
 // one of several, with a comma and a blank. A target's path must not have a NUL, which ends it for C
-// and for nobody else.
+// and for nobody else, and begins with a slash before it is decoded. (A target that is not there at
+// all is what nng's WebSocket dialers, as published, send for the root.)
 func CheckHosts(method, target, version string, hosts []string) *Problem {
 	if len(hosts) == 0 && strings.HasPrefix(version, "HTTP/1.") && version != "HTTP/1.0" {
 		return Bad("missing required Host header")
@@ -169,7 +170,10 @@ func CheckHosts(method, target, version string, hosts []string) *Problem {
 	if len(hosts) > 1 || len(hosts) == 1 && (!IsHost(hosts[0]) || strings.HasSuffix(hosts[0], ",")) {
 		return Bad("malformed Host header")
 	}
-	if path, _, _ := strings.Cut(target, "?"); strings.Contains(path, "%00") {
+	switch path, _, _ := strings.Cut(target, "?"); {
+	case path == "" && target != "" || strings.HasPrefix(path, "%"):
+		return Bad("no path in the request target")
+	case strings.Contains(path, "%00"):
 		return Bad("NUL in the request target")
 	}
 	s, port, ok := targetAuthority(method, target)

@@ -66,10 +66,11 @@ func TestCheckHosts(t *testing.T) {
 		"http://", "", "http://?x", "", "http://:80/", ":80", "http://:80/", "", "http://:/", "", "http://u@h/", "h",
 		"http://h:80@g/", "h", "http://h#/", "h", "http://h\\/", "h", "http://h:x/", "h", "http://[::1/", "[::1]",
 		"http://[::1]x/", "[::1]", "http://[zz]/", "h", "http://a:80:80/", "a", "http://::1/", "h", "/%00", "h",
-		"/a%00/x.css", "h", "/%%00?", "h", "http://h/%00", "h", "http://h%00/", "h%00", "x%00", "h")
-	check("CONNECT", true, "h:80", "h:80", "h:80", "h", "H:443", "h", "h", "h", "[::1]:1", "[::1]:1", "/a", "g")
+		"/a%00/x.css", "h", "/%%00?", "h", "http://h/%00", "h", "http://h%00/", "h%00", "x%00", "h",
+		"?", "h", "?x", "h", "?/x", "h", "%2f", "h", "%2Fx/y", "h", "%2a", "h", "%", "h", "%3fx", "h")
+	check("CONNECT", true, "h:80", "h:80", "h:80", "h", "H:443", "h", "h", "h", "[::1]:1", "[::1]:1", "/a", "g", "h%2fx", "h%2fx")
 	check("CONNECT", false, "g:80", "h", "h:80", "h:81", "h:80", "", ":80", "", "http://h/", "h", "h:80/", "h", "h:80?", "h",
-		"*", "h", "../h", "h", "u@h:80", "h", "h:x", "h")
+		"*", "h", "../h", "h", "u@h:80", "h", "h:x", "h", "%2fx", "%2fx", "%41:80", "%41:80", "?x", "h")
 
 	// A library that routes by the field knows of no host here.
 	assert.NotNil(t, CheckHosts("GET", "http://h/", "HTTP/1.0", nil))

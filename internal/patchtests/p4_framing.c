@@ -85,6 +85,8 @@ check_routes(void)
 		{ "GET http://g/ HTTP/1.1", "Host: h\r\n", 400 },
 		{ "GET http://g/ HTTP/1.1", "", 400 },
 		{ "GET /%00 HTTP/1.1", "Host: g\r\n", 400 },
+		{ "GET %2f HTTP/1.1", "Host: g\r\n", 400 },
+		{ "GET  HTTP/1.1", "Host: h\r\nUpgrade: websocket\r\n", 302 },
 	};
 	nng_http_handler *h;
 	server            s;
@@ -279,6 +281,20 @@ main(void)
 	head("GET  HTTP/1.1", H "Upgrade: websocket\r\n", 0);
 	head("GET  HTTP/1.1", H "Upgrade: h2c\r\n", NNG_EPROTO);
 	head("POST  HTTP/1.1", H "Upgrade: websocket\r\n", NNG_EPROTO);
+	head("GET  HTTP/1.1", H "Upgrade: websocket\r\nUpgrade: x\r\n",
+	    NNG_EPROTO);
+	head("GET  HTTP/1.1", H "Upgrade: x\r\nUpgrade: websocket\r\n",
+	    NNG_EPROTO);
+	head("GET ?x HTTP/1.1", H "Upgrade: websocket\r\n", 0);
+	head("GET ?x HTTP/1.1", H, NNG_EPROTO);
+	head("GET ? HTTP/1.1", H, NNG_EPROTO);
+	head("OPTIONS ?x HTTP/1.1", H "Upgrade: websocket\r\n", NNG_EPROTO);
+	// These would be a path once they are decoded.
+	head("GET %2f HTTP/1.1", H, NNG_EPROTO);
+	head("GET %2Fa HTTP/1.1", H "Upgrade: websocket\r\n", NNG_EPROTO);
+	head("OPTIONS %2a HTTP/1.1", H, NNG_EPROTO);
+	head("CONNECT %2fa HTTP/1.1", "Host: %2fa\r\n", NNG_EPROTO);
+	head("CONNECT %41:1 HTTP/1.1", "Host: %41:1\r\n", NNG_EPROTO);
 	head("GET / a HTTP/1.1", H, NNG_EPROTO);
 	head("GET / HTTP/1", H, NNG_EPROTO);
 	head("GET / HTTP/1.", H, NNG_EPROTO);
