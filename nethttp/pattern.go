@@ -52,19 +52,26 @@ func parsePattern(s string) (pattern, error) {
 // matches reports whether a request for a path may be the pattern's. Its method does not matter:
 // another one's request is not to look like one for another path, either.
 func (p pattern) matches(host, path string) bool {
-	if p.host != "" && !strings.EqualFold(hostName(p.host), hostName(host)) {
+	if !p.anyHost() && !strings.EqualFold(hostName(p.host), hostName(host)) {
 		return false
 	}
 	rest, ok := strings.CutPrefix(path, p.path)
 	return ok && (rest == "" || rest == "/" || p.tree && rest[0] == '/')
 }
 
-// hostName is a host without its port, and without the dot that ends a name.
+// anyHost reports whether the pattern may be for a host that is written in another way: nng compares
+// addresses, which C reads in many ways ("127.1", "0x7f000001"), and "*" and those of zeros are all.
+func (p pattern) anyHost() bool {
+	name := hostName(p.host)
+	return name == "" || name == "*" || name[0] == '[' || '0' <= name[0] && name[0] <= '9' && strings.Trim(name, "0123456789abcdefABCDEFxX.") == ""
+}
+
+// hostName is a host without its port, and without the dots that end a name.
 func hostName(host string) string {
 	if i := strings.LastIndexByte(host, ':'); i > strings.LastIndexByte(host, ']') {
 		host = host[:i]
 	}
-	return strings.TrimSuffix(host, ".")
+	return strings.TrimRight(host, ".")
 }
 
 // redirect returns where a request has to go, or "": to its path without "//" and dots, if that or

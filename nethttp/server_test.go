@@ -135,9 +135,36 @@ func TestServerGuard(t *testing.T) {
 		assert.NotContains(t, x.text, "confidential", q.request)
 	}
 
+	// However the host is written.
+	s = &nethttp.Server{Handler: files}
+	for i, host := range []string{"127.0.0.2", "127.3", "0x7f.4", "[0:0::5]", "0.0.0.0", "*", "name.", "name:80", "7.example"} {
+		s.Handle(fmt.Sprintf("%s/%d", host, i), deny)
+	}
+	addr, _ = serveWith(t, s)
+	for i, hosts := range [][]string{
+		{"127.0.0.2", "127.0.2", "2130706434"}, {"127.3", "127.0.0.3"}, {"127.0.0.4", "127.4:5"},
+		{"[::5]", "[0:0::5]:1"}, {"x", "127.1"}, {"x"}, {"name.", "NAME..:80"}, {"name:80"}, {"7.example", "7.EXAMPLE.:1"},
+	} {
+		for _, host := range hosts {
+			x, err := talk(addr, fmt.Sprintf("GET /%d HTTP/1.1\r\nHost: %s\r\n\r\n", i, host), false)
+			require.NoError(t, err)
+			if assert.NotEmpty(t, x.answers, host) && x.answers[0] != "403" {
+				assert.True(t, lib.Lacks("p4"), "not the pattern's, Host %s: %s", host, x.text)
+			}
+			x, err = talk(addr, fmt.Sprintf("GET //%d HTTP/1.1\r\nHost: %s\r\n\r\n", i, host), false)
+			require.NoError(t, err)
+			if assert.NotEmpty(t, x.answers, host) {
+				assert.Equal(t, "307", x.answers[0], "Host %s: %s", host, x.text)
+			}
+		}
+	}
+	x, err := talk(addr, "GET //8 HTTP/1.1\r\nHost: x\r\n\r\n", false)
+	require.NoError(t, err)
+	assert.Equal(t, "404", x.answers[0], "another name's pattern")
+
 	// Without patterns the Handler gets everything as it is.
 	addr = serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.URL.Path) }))
-	x, err := talk(addr, req("GET", "//a/../b/./c", ""), false)
+	x, err = talk(addr, req("GET", "//a/../b/./c", ""), false)
 	require.NoError(t, err)
 	assert.Contains(t, x.text, "//a/../b/./c")
 }
