@@ -103,7 +103,10 @@ func (w *response) call() (returned bool) {
 	if w.req.RequestURI == "*" && w.req.Method == http.MethodOptions {
 		return true // an empty 200, as from net/http
 	}
-	if to := w.a.redirect(w.req); to != "" {
+	if to := w.a.redirect(w.req); to != "" && w.req.Method == http.MethodConnect {
+		http.Error(w, "the path is not clean", http.StatusBadRequest) // nobody would follow
+		return true
+	} else if to != "" {
 		http.Redirect(w, w.req, to, http.StatusTemporaryRedirect)
 		return true
 	}

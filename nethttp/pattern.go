@@ -79,7 +79,7 @@ func hostName(host string) string {
 // get the request that may understand it as one for another, be that the Handler's. It is what an
 // http.ServeMux does, but for escaped dots, which that leaves to its handlers.
 func (a *adapter) redirect(r *http.Request) string {
-	if len(a.patterns) == 0 || r.Method == http.MethodConnect || !strings.HasPrefix(r.URL.Path, "/") {
+	if len(a.patterns) == 0 || !strings.HasPrefix(r.URL.Path, "/") {
 		return ""
 	}
 	to := cleanPath(r.URL.Path)

@@ -111,7 +111,7 @@ type Observation struct {
 //
 // nng compares paths as they are, decoded. So that no request gets past a pattern, or past the
 // Handler, one whose path has "//" or components "." or ".." is redirected to the path without them
-// with 307, as an http.ServeMux does it, if either path is a pattern's; but not a CONNECT. All others
+// with 307, as an http.ServeMux does it, if either path is a pattern's; a CONNECT gets 400. All others
 // get to the Handler as they are. This is not done for handlers that somebody else has added to the
 // nng.Server.
 //
