@@ -66,6 +66,17 @@ func (p pattern) anyHost() bool {
 	return name == "" || name == "*" || name[0] == '[' || '0' <= name[0] && name[0] <= '9' && strings.Trim(name, "0123456789abcdefABCDEFxX.") == ""
 }
 
+// rank is higher for a pattern that is to win over others of the same path, as in an http.ServeMux.
+func (p pattern) rank() (rank int) {
+	if p.host != "" {
+		rank += 2
+	}
+	if p.method != "" {
+		rank++
+	}
+	return rank
+}
+
 // hostName is a host without its port, and without the dots that end a name.
 func hostName(host string) string {
 	if i := strings.LastIndexByte(host, ':'); i > strings.LastIndexByte(host, ']') {

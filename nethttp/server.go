@@ -105,9 +105,11 @@ type Observation struct {
 }
 
 // Handle registers a handler with nng for a pattern, "[METHOD ][HOST]/PATH"; a slash at the
-// end stands for everything below. nng prefers longer paths. Unlike the patterns of an
-// http.ServeMux, which can be the Handler, it is nng that tells them apart: it answers
-// another method with 405. Handlers made by nng.NewHandler go to the nng.Server; see Serve.
+// end stands for everything below. Unlike the patterns of an http.ServeMux, which can be the
+// Handler, it is nng that tells them apart: the longest path wins, also over a pattern with a host,
+// and of equal paths one with a host, then one with a method. What no pattern takes, because of its
+// method or its host, is the Handler's. Handlers made by nng.NewHandler go to the nng.Server; see
+// Serve.
 //
 // nng compares paths as they are, decoded. So that no request gets past a pattern, or past the
 // Handler, one whose path has "//" or components "." or ".." is redirected to the path without them
@@ -189,7 +191,10 @@ func (s *Server) Start(srv *nng.Server) (err error) {
 			}
 		}
 	}()
-	for _, r := range append(s.patterns[:len(s.patterns):len(s.patterns)], route{everything, h}) {
+	// Of equal paths nng tries the first first.
+	routes := append(slices.Clone(s.patterns), route{everything, h})
+	slices.SortStableFunc(routes, func(a, b route) int { return cmp.Compare(b.pattern.rank(), a.pattern.rank()) })
+	for _, r := range routes {
 		a := newAdapter(r.handler, s)
 		a.pattern, a.patterns = r.pattern, s.patterns
 		nh, err := r.pattern.handler(a.serve)

@@ -7,9 +7,11 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -223,6 +225,46 @@ func TestServerHandle(t *testing.T) {
 	assert.Panics(t, func() { s.Handle("/late", says("")) })
 	for _, bad := range []string{"", "x", "GET", "GE T /", "/{id}", "a b c/", "/a//b", "/./", "/a/../b", "a:b/"} {
 		assert.Panics(t, func() { new(nethttp.Server).Handle(bad, says("")) }, bad)
+	}
+}
+
+// Of patterns of one path the same one wins as in an http.ServeMux, in whatever order they come.
+func TestServerHandleOrder(t *testing.T) {
+	patterns := []string{"/p", "GET /p", "h/p", "GET h/p", "GET /q", "h/q", "/r", "POST h/r", "POST /r"}
+	who := func(p string) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Handler", p) })
+	}
+	mux := http.NewServeMux()
+	for _, p := range patterns {
+		mux.Handle(p, who(p))
+	}
+	ask := func(h http.Handler, method, target, host string) string {
+		r := httptest.NewRequest(method, target, nil)
+		r.Host = host
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		return w.Header().Get("Handler")
+	}
+	for range 2 {
+		s := &nethttp.Server{Handler: who("")}
+		for _, p := range patterns {
+			s.Handle(p, who(p))
+		}
+		addr, _ := serveWith(t, s)
+		for _, path := range []string{"/p", "/q", "/r"} {
+			for _, method := range []string{"GET", "HEAD", "POST"} {
+				for _, host := range []string{"h", "x"} {
+					if method == "HEAD" && lib.Lacks("p11") {
+						continue // to the last of them
+					}
+					x, err := talk(addr, fmt.Sprintf("%s %s HTTP/1.1\r\nHost: %s\r\n\r\n", method, path, host), false)
+					require.NoError(t, err)
+					want := fmt.Sprintf("Handler: [%q]\n", ask(mux, method, path, host)) // "" for the Handler
+					assert.Contains(t, x.text, want, "%s %s, Host %s", method, path, host)
+				}
+			}
+		}
+		slices.Reverse(patterns)
 	}
 }
 
