@@ -89,9 +89,16 @@ func (c *call) run() {
 	res, err = c.serve(&c.ctx)
 }
 
-// check looks at the head of the request where libnng has not done so (defects P3 to P5).
+// check looks at the head of the request where libnng has not done so (defects P3 to P5), and
+// whether its path is clear where the handler has a tree.
 func (c *call) check() *grammar.Problem {
-	if c.handler.ownChecks || c.server.lenient.Load() || checksHeads() {
+	if c.handler.ownChecks || c.server.lenient.Load() {
+		return nil
+	}
+	if c.handler.tree.Load() && !grammar.IsCleanPath(c.req.URI()) {
+		return &grammar.Problem{Status: 404, Reason: "the path is not clean"}
+	}
+	if checksHeads() {
 		return nil
 	}
 	head, err := c.req.Head()

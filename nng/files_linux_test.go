@@ -113,7 +113,7 @@ func TestDirectoryGuard(t *testing.T) {
 		"/files/hello.txt":            200,
 		"/files/private":              403,
 		"/files/private/x":            403,
-		"/files/private//x":           403,
+		"/files/private//x":           404,
 		"/files/p%72ivate/sub/x":      403,
 		"/files//private/x":           404,
 		"/files/./private/x":          404,
@@ -123,7 +123,7 @@ func TestDirectoryGuard(t *testing.T) {
 		"/files/%2E/private/x":        404,
 		"/files%2fprivate/x":          403, // as it is decoded
 		"/files%2f%2fprivate/x":       404,
-		"/files/private/../hello.txt": 403,
+		"/files/private/../hello.txt": 404,
 		"/files/x/../private/x":       404,
 		"http://x/files//private/x":   404,
 		"/files//hello.txt":           404,

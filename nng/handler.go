@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/gonng/nnghttp/internal/grammar"
 	"github.com/gonng/nnghttp/internal/hooks"
 )
 
@@ -33,6 +34,7 @@ type Handler struct {
 	settings [settingKinds]func(*C.nng_http_handler) C.int
 
 	ownBody   atomic.Bool // fn reads the body from the connection
+	tree      atomic.Bool // fn gets all below the path, so that has to be clear
 	ownChecks bool        // fn checks its requests, and ends its bodies; see hooks.OwnChecks
 }
 
@@ -209,6 +211,11 @@ func (h *Handler) CollectBody(want bool, max int) error {
 
 // SetTree makes the handler answer for its path and all below it
 // (nng_http_handler_set_tree).
+//
+// nng compares paths as they are, decoded once, and a function that takes "//" and the components
+// "." and ".." out of them would answer for what is another handler's: "/a/../b", "//b" or
+// "/a/%2e%2e/b" for "/b". The function of a HandlerFunc does not get such a request, which gets 404,
+// unless the handler's own path is like that, or the server is lenient (see Server.SetLenient).
 func (h *Handler) SetTree() error {
 	return h.setTree("handler set tree", func(c *C.nng_http_handler) C.int { return C.nng_http_handler_set_tree(c) })
 }
@@ -226,7 +233,11 @@ func (h *Handler) setTree(op string, apply func(*C.nng_http_handler) C.int) erro
 		h.path = trimSlash(h.path)
 	}
 	h.mu.Unlock()
-	return h.set(op, settingTree, apply)
+	if err := h.set(op, settingTree, apply); err != nil {
+		return err
+	}
+	h.tree.Store(grammar.IsCleanPath(h.Path()))
+	return nil
 }
 
 // Path returns the path that the handler answers.

@@ -306,7 +306,11 @@ func (s *Server) SetTLS(cfg *TLSConfig) error {
 //   - it has one Host, which may be missing in HTTP/1.0, and looks like one;
 //   - it has a Content-Length that is a number, once, or a Transfer-Encoding whose last coding is
 //     chunked, or neither (an unknown coding gets 501);
-//   - its method is a token, its version has the form HTTP/1.1, and nothing has a DEL in it.
+//   - its method is a token, its version has the form HTTP/1.1, and nothing has a DEL in it;
+//   - its target does not begin with an escape or a query. (One that is not there at all, or begins
+//     with a query, is taken with "Upgrade: websocket": nng's dialers, as published, send that.)
+//
+// Also, the paths that functions get are clear, as SetTree of Handler says.
 //
 // Package nethttp's handlers refuse all that in any case.
 //

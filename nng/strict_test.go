@@ -151,6 +151,54 @@ func TestAmbiguousRequests(t *testing.T) {
 	t.Cleanup(func() { assert.Zero(t, called.Load(), "a handler was called") })
 }
 
+// No function of a tree gets what it could take for another handler's path.
+func TestTreeGetsCleanPaths(t *testing.T) {
+	all := []func(*nng.Handler) error{(*nng.Handler).SetTree, method("")}
+	uri := func(ctx context.Context, c *nng.Conn, req *nng.Request) (*nng.Response, error) {
+		return text("handled "+req.URI())(ctx, c, req)
+	}
+	handlers := func(t *testing.T) []*nng.Handler {
+		return []*nng.Handler{
+			newHandler(t, "", uri, all...), newHandler(t, "/private", text("guard"), all...),
+			newHandler(t, "/odd//path", text("odd"), all...), newHandler(t, "/only//this", text("only"), method("")),
+		}
+	}
+	srv := newServer(t, handlers(t)...)
+	for target, want := range map[string]string{
+		"/":                     "handled /",
+		"/a//":                  "404",
+		"/a/?b//../":            "handled /a/?b//../",
+		"/private/x":            "guard",
+		"/private/..":           "404",
+		"/private/../x":         "404",
+		"//private":             "404",
+		"/x/../private":         "404",
+		"/x/%2e%2e/private":     "404",
+		"/x%2f..%2Fprivate":     "404",
+		"/%2fprivate":           "404",
+		"/./private":            "404",
+		"http://x//private":     "404",
+		"http://x/..":           "404",
+		"/x/%252e%252e/private": "handled /x/%252e%252e/private",
+		"http://x":              "handled http://x",
+		"/...":                  "handled /...",
+		"/odd//path/x":          "odd", // as it was made
+		"/odd//path/../../x":    "odd",
+		"/only//this":           "only",
+	} {
+		if strings.Contains(target, "%") && !patched() {
+			continue // S1
+		}
+		got := deliver(t, address(t, srv), "POST "+target+" HTTP/1.1\r\nHost: x\r\n\r\n")
+		if want == "404" {
+			assert.Equal(t, []string{want}, statuses(got), "%s: %s", target, got)
+			assert.NotContains(t, got, "handled", target)
+		} else {
+			assert.True(t, strings.HasSuffix(got, want), "%s: %s", target, got)
+		}
+	}
+}
+
 // A guard of a host, or of a path, gets what a handler for others would take for its.
 func TestOneHost(t *testing.T) {
 	var served atomic.Int64
@@ -305,6 +353,9 @@ func TestLenient(t *testing.T) {
 	holdMu.Unlock()
 	require.ErrorIs(t, srv.SetLenient(false), nng.ErrBusy)
 	strict := newServer(t, everything(t, fn))
+	const unclean = "POST /a/.. HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+	assert.Equal(t, []string{"200"}, statuses(deliver(t, address(t, srv), unclean)))
+	assert.Equal(t, []string{"404"}, statuses(deliver(t, address(t, strict), unclean)))
 	for _, fields := range []string{
 		"Content-Length : 35", " Content-Length: 35", ": 35", "Transfer Encoding: chunked", "\x7fX: y",
 		"Content-Length: 35\r\nTransfer-Encoding: chunked", "Content-Length: +35", "Content-Length: 5\r\nContent-Length: 6",

@@ -101,6 +101,44 @@ func targetAuthority(method, target string) (s, port string, ok bool) {
 	return rest, port, true
 }
 
+// IsCleanPath reports whether the path of a request target has neither "//" nor a component "." or
+// "..", once it is decoded as libnng does that. A target without a path is clean.
+func IsCleanPath(target string) bool {
+	path, _, _ := strings.Cut(target, "?")
+	if scheme, rest, ok := strings.Cut(path, "://"); ok && (EqualFold(scheme, "http") || EqualFold(scheme, "https")) {
+		_, path, _ = strings.Cut(rest, "/")
+		path = "/" + path
+	}
+	if !strings.Contains(path, "%") && !strings.Contains(path, "//") && !strings.Contains(path, "/.") {
+		return true // as nearly all are
+	}
+	path, ok := strings.CutPrefix(decode(path), "/")
+	for more := ok; more; {
+		var component string
+		component, path, more = strings.Cut(path, "/")
+		if component == "." || component == ".." || component == "" && more {
+			return false
+		}
+	}
+	return true
+}
+
+// decode takes "%" with two digits for a byte, and leaves what else it finds.
+func decode(s string) string {
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if s[i] == '%' && i+2 < len(s) {
+			if n, err := strconv.ParseUint(s[i+1:i+3], 16, 8); err == nil {
+				b.WriteByte(byte(n))
+				i += 2
+				continue
+			}
+		}
+		b.WriteByte(s[i])
+	}
+	return b.String()
+}
+
 // IsVersion reports whether s is the version of a protocol (RFC 9112, section 2.3).
 func IsVersion(s string) bool {
 	return len(s) == len("HTTP/1.1") && s[:5] == "HTTP/" && isDigit(s[5]) && s[6] == '.' && isDigit(s[7])

@@ -77,6 +77,21 @@ func TestCheckHosts(t *testing.T) {
 	assert.Nil(t, CheckHosts("GET", "/", "HTTP/1.0", nil))
 }
 
+func TestIsCleanPath(t *testing.T) {
+	for _, s := range []string{
+		"", "/", "/a", "/a/", "/a/b", "*", "h:80", "..", "/a.", "/.a", "/..a/...", "/a?x//../", "/?/../", "/%2", "/%", "/%zz/%2", "/%2b/%2e%2ea",
+		"/%252e%252e/", "/a%2f", "/%252f%252f", "http://h", "http://h/", "HTTPS://h/a/", "http://h?//", "/a:/", "http:%2f%2fh/..", "/+2e+2e/",
+	} {
+		assert.True(t, IsCleanPath(s), "%q", s)
+	}
+	for _, s := range []string{
+		"//", "//a", "/a//", "/a//b", "/.", "/..", "/./", "/../a", "/a/..", "/a/./b", "/a/.?x", "/%2e", "/%2E%2e/", "/.%2e", "/a%2f%2Fb", "/%2f", "/a/%2f",
+		"/a%2f..", "/%/..", "/%zz/../%2", "http://h//", "http://h/..", "https://h/a/%2e%2e?", "/http://h/",
+	} {
+		assert.False(t, IsCleanPath(s), "%q", s)
+	}
+}
+
 func TestIsVersion(t *testing.T) {
 	for v, want := range map[string]bool{
 		"HTTP/1.1": true, "HTTP/1.0": true, "HTTP/2.0": true, "HTTP/1.9": true,
