@@ -200,13 +200,25 @@ func (b *body) discard() bool {
 	return b.sawEOF
 }
 
+var afterFunc = time.AfterFunc // but for a test
+
 // skip reads what is left. The client has as long for that as for a head.
 func (b *body) skip() error {
 	if b.sawEOF || b.broken || b.left() > maxDiscard || b.w.declined.Load() || b.w.expecting.Load() {
 		return nil
 	}
 	if limit := b.w.a.readHeaderTimeout(); limit > 0 && (b.fixed == nil || b.fixed.left > 0) {
-		defer time.AfterFunc(limit, func() { _ = b.w.conn.SetReadDeadline(time.Unix(1, 0)) }).Stop()
+		fired := make(chan struct{})
+		t := afterFunc(limit, func() {
+			_ = b.w.conn.SetReadDeadline(time.Unix(1, 0))
+			close(fired)
+		})
+		defer func() {
+			if !t.Stop() { // it may come only now, upon a connection that was hijacked
+				<-fired
+				_ = b.w.conn.SetReadDeadline(time.Time{})
+			}
+		}()
 	}
 	_, err := io.CopyN(io.Discard, unlocked{b}, maxDiscard+1)
 	if err == io.EOF {

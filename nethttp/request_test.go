@@ -481,6 +481,33 @@ func TestContinue(t *testing.T) {
 	})
 }
 
+// The time for a body that its handler leaves does not end upon a connection that was hijacked.
+func TestUnreadBodyThenHijack(t *testing.T) {
+	before := *nethttp.AfterFunc
+	defer func() { *nethttp.AfterFunc = before }()
+	*nethttp.AfterFunc = func(_ time.Duration, f func()) *time.Timer {
+		return time.AfterFunc(0, func() {
+			time.Sleep(50 * time.Millisecond)
+			f()
+		})
+	}
+	result := make(chan error, 1)
+	c := dial(t, serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_ = r.Body.Close()
+		conn, _, err := w.(http.Hijacker).Hijack()
+		if err == nil {
+			defer conn.Close()
+			time.Sleep(100 * time.Millisecond)
+			_, err = io.ReadFull(conn, make([]byte, 1))
+		}
+		result <- err
+	})))
+	c.send(req("POST", "/", "12345", "Content-Length: 5"))
+	time.Sleep(200 * time.Millisecond)
+	c.send("x")
+	require.NoError(t, <-result)
+}
+
 // TestUnreadBody: up to 256 KiB are read to keep the connection; behind more the reply
 // still arrives, even though the client is sending (defect P20).
 // A client that sends nothing of a body that its handler leaves has as long as for a head.

@@ -1,0 +1,3 @@
+package nethttp
+
+var AfterFunc = &afterFunc
