@@ -66,6 +66,9 @@ type patient struct {
 func (p patient) Read(b []byte) (int, error) {
 	if p.s.idle > 0 && !p.s.closed.Load() {
 		_ = p.s.conn.SetReadDeadline(time.Now().Add(p.s.idle))
+		if p.s.closed.Load() { // just now, so that this may have replaced the other deadline
+			_ = p.s.conn.SetReadDeadline(time.Now().Add(closeTime))
+		}
 	}
 	return p.r.Read(b)
 }

@@ -397,3 +397,26 @@ func TestWebSocketPlaces(t *testing.T) {
 	require.False(t, s.take(10))
 	require.True(t, s.take(0), "no limit")
 }
+
+// A closingConn is of a socket that somebody closes just when its reader gives the other side more
+// time.
+type closingConn struct {
+	net.Conn
+	s        *socket
+	deadline time.Time
+}
+
+func (c *closingConn) SetReadDeadline(t time.Time) error {
+	c.s.closed.Store(true)
+	c.deadline = t
+	return nil
+}
+
+func TestSocketClosedWhileIdle(t *testing.T) {
+	conn := new(closingConn)
+	conn.s = newSocket(conn, strings.NewReader("x"), ws.StateServerSide)
+	conn.s.idle = time.Hour
+	_, err := patient{conn.s, strings.NewReader("x")}.Read(make([]byte, 1))
+	require.NoError(t, err)
+	require.Less(t, time.Until(conn.deadline), 2*closeTime, "the time to answer the close frame")
+}
