@@ -35,6 +35,7 @@ type Handler struct {
 
 	ownBody   atomic.Bool // fn reads the body from the connection
 	tree      atomic.Bool // fn gets all below the path, so that has to be clear
+	anyPath   bool        // but fn is ours, and makes nothing of it
 	ownChecks bool        // fn checks its requests, and ends its bodies; see hooks.OwnChecks
 }
 
@@ -236,7 +237,7 @@ func (h *Handler) setTree(op string, apply func(*C.nng_http_handler) C.int) erro
 	if err := h.set(op, settingTree, apply); err != nil {
 		return err
 	}
-	h.tree.Store(grammar.IsCleanPath(h.Path()))
+	h.tree.Store(!h.anyPath && grammar.IsCleanPath(h.Path()))
 	return nil
 }
 

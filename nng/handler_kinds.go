@@ -108,7 +108,7 @@ func NewRedirectHandler(path string, status int, location string) (*Handler, err
 // client wants (defect P26).
 func newRedirect(path string, status int, location string) (*Handler, error) {
 	var h *Handler
-	h = &Handler{alloc: allocFunc, fn: func(_ context.Context, _ *Conn, req *Request) (*Response, error) {
+	h = &Handler{alloc: allocFunc, anyPath: true, fn: func(_ context.Context, _ *Conn, req *Request) (*Response, error) {
 		to := redirectLocation(location, h.Path(), req.URI())
 		link := html.EscapeString(to)
 		res, err := NewResponse()
