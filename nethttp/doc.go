@@ -19,7 +19,8 @@
 // Everything that http.ResponseWriter, http.Request and http.ResponseController promise for
 // HTTP/1.1, but for these:
 //
-//   - Fields of one name come joined with ", ", as nng keeps them. Only Cookie is split again.
+//   - With a libnng without our patches, fields of one name come joined with ", ", and only
+//     Cookie is split again.
 //   - Connections of HTTP/1.0 clients end with the response, even if they ask for more.
 //   - The request's context ends when the client goes if the handler has asked for its Done
 //     and has run for a second by then; such a connection is closed behind the response.

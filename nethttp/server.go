@@ -47,7 +47,7 @@ type Server struct {
 	// MaxHeaderFields the lines with fields; others get 431. 0 means http.DefaultMaxHeaderBytes,
 	// and 1000. They become limits of the nng servers (see nng.Limits; as in net/http, 4096 bytes
 	// are for the request line and for what is between the fields), so nothing is done for a head
-	// that is beyond them. A single line has 64 KiB at the most.
+	// that is beyond those. A single line has 64 KiB at the most.
 	MaxHeaderBytes  int
 	MaxHeaderFields int
 
@@ -74,8 +74,9 @@ type Server struct {
 	// nng.Server.SetErrorLog); nil means slog.Default.
 	ErrorLog *slog.Logger
 
-	// Observe, if set, is called behind each request, also those that were refused, whose
-	// http.Request is not complete. It is meant for metrics and access logs.
+	// Observe, if set, is called behind each request, also those that this package has refused,
+	// whose http.Request is not complete. What nng refuses by itself is in Stats. It is meant for
+	// metrics and access logs.
 	Observe func(*http.Request, Observation)
 
 	closing atomic.Bool
@@ -113,9 +114,10 @@ type Observation struct {
 //
 // nng compares paths as they are, decoded. So that no request gets past a pattern, or past the
 // Handler, one whose path has "//" or components "." or ".." is redirected to the path without them
-// with 307, as an http.ServeMux does it, if either path is a pattern's; a CONNECT gets 400. All others
-// get to the Handler as they are. This is not done for handlers that somebody else has added to the
-// nng.Server.
+// with 307, as an http.ServeMux does it, if the path as it came, or without them, is a pattern's; a
+// CONNECT gets 400. All others get to the Handler as they are. This is not done for handlers that
+// somebody else has added to the nng.Server. One slash at the end does not count: "/a" takes "/a/",
+// too, and "/a/" takes "/a".
 //
 // Handle panics if the pattern is not one, or comes too late.
 func (s *Server) Handle(pattern string, h http.Handler) {

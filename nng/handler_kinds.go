@@ -16,7 +16,8 @@ import "C"
 // starting with "/" (nng_http_handler_alloc). C keeps an integer that stands for fn with it
 // (nng_http_handler_set_data, nng_http_handler_get_data). The body
 // of a request is collected up to 1 MiB before fn is called; see CollectBody. fn gets no request
-// that RFC 9112 forbids; see Server.SetLenient.
+// that RFC 9112 forbids; see Server.SetLenient. One slash at the end of a request's path does not
+// count: "/a" takes "/a/", too.
 //
 // Errors: ErrInvalid, ErrNotSupported (a library without HTTP), ErrNoMemory.
 func NewHandler(path string, fn HandlerFunc) (*Handler, error) {

@@ -62,8 +62,8 @@ type Limits struct {
 	MaxConns int
 
 	// MaxHeaderBytes bounds the head of a request, from the request line to the empty line,
-	// and MaxHeaderFields its lines with fields. A larger head is answered with 431 ("Request
-	// Header Fields Too Large"), or 414 where the request line alone is too long, and the
+	// and MaxHeaderFields its lines with fields. A larger head is answered with 431, or 414
+	// where the request line alone is too long, and the
 	// connection closed; nng reads no further and keeps nothing of it. A single line has
 	// 64 KiB at the most, whatever is set. Connections that are open keep what they have.
 	MaxHeaderBytes  int
@@ -176,8 +176,8 @@ type ServerStats struct {
 	RefusedConns      uint64 // connections over MaxConns
 	AcceptErrors      uint64 // times that there was no file descriptor, or memory, to accept
 	HeadersTooLarge   uint64 // requests answered with 414 or 431
-	BodiesTooLarge    uint64 // with 413
-	BadRequests       uint64 // with 400, 501 or 505
+	BodiesTooLarge    uint64 // with 413: handshakes of WebSockets
+	BadRequests       uint64 // with 400, 501 or 505; also bodies larger than CollectBody allows
 }
 
 // Add adds the counts of another server.

@@ -21,7 +21,7 @@ import "C"
 // a Server's Stop ends nothing as long as a WSListener listens, and the other way round.
 //
 // nng answers only requests whose Host header names the host of the URL: with
-// "ws://127.0.0.1:8080/chat" those for "localhost:8080" get status 404. A "*" as the host
+// "ws://127.0.0.1:8080/chat" those for "localhost:8080" go to other handlers, or get 404. A "*" as the host
 // takes all, but has a port of its own: nng shares by host and port, as written.
 //
 // A library without our patch refuses clients whose Connection header has no blanks between

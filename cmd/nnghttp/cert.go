@@ -26,7 +26,7 @@ type certCmd struct {
 
 // Help tells how the files are used.
 func (certCmd) Help() string {
-	return `For development. Who is to trust the certificate is given cert.pem: with --cacert to nnghttp and curl, or in the settings of a browser. It vouches for its own hosts only.
+	return `For development. Give cert.pem to the programs that are to trust the certificate: with --cacert to nnghttp and curl, or in the settings of a browser. It is valid for its own hosts only.
 
   nnghttp cert --out DIR
   nnghttp serve --listen https://127.0.0.1:8443 --cert DIR/cert.pem --key DIR/key.pem

@@ -84,7 +84,7 @@ func (s *server) serveMetrics(w http.ResponseWriter, _ *http.Request) {
 	value("nnghttp_requests_in_flight", "gauge", "Requests that are being answered.", s.http.InFlight())
 	if stats, err := s.http.Stats(); err == nil { // else the library does not count
 		value("nnghttp_connections_open", "gauge", "Connections of the C server, without WebSockets.", stats.Conns)
-		metric("nnghttp_refused_total", "counter", "Connections ended by a limit, or refused, and requests that the C server refused.")
+		metric("nnghttp_refused_total", "counter", "Connections ended or refused by a limit, and requests refused by the C server.")
 		for reason, n := range stats.All() {
 			fmt.Fprintf(&b, "nnghttp_refused_total{reason=%q} %d\n", reason, n)
 		}

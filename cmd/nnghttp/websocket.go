@@ -63,6 +63,7 @@ func (s *server) serveWebSocket(w http.ResponseWriter, r *http.Request) {
 
 // echo sends every message back until the WebSocket ends.
 func (s *server) echo(sock *socket) {
+	remote := sock.conn.RemoteAddr() // which nobody tells once it is closed
 	start, messages, bytes := time.Now(), 0, 0
 	var err error
 	for err == nil {
@@ -78,7 +79,7 @@ func (s *server) echo(sock *socket) {
 	}
 	sock.end(err)
 	s.log.Info("websocket closed", "reason", closeReason(err), "messages", messages, "bytes", bytes,
-		"duration", time.Since(start), "remote", sock.conn.RemoteAddr())
+		"duration", time.Since(start), "remote", remote)
 }
 
 // closeReason says in a few words how a WebSocket has ended.

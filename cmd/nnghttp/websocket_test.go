@@ -105,6 +105,7 @@ func TestWebSocketEcho(t *testing.T) {
 	eventually(t, "the end is logged", func() bool {
 		return strings.Contains(log.String(), `msg="websocket closed" reason="closed with status 1000" messages=12 `)
 	})
+	require.NotContains(t, log.String(), "remote=unknown")
 	require.Contains(t, log.String(), "uri=/ws status=101 bytes=0 ")
 }
 
