@@ -197,7 +197,7 @@ typedef struct {
 	int     conns;
 	size_t  head_bytes, head_fields;
 } nngo_limits;
-#define NNGO_STATS 11
+#define NNGO_STATS 12
 bool nngo_have_limits(void);
 void nngo_server_limits(nng_http_server *, nngo_limits);
 void nngo_server_stats(nng_http_server *, uint64_t[NNGO_STATS]);

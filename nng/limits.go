@@ -35,6 +35,7 @@ const (
 //	a body that is collected (CollectBody)   ReadHeaderTimeout, and a second for each KiB
 //	a handler, or its reads                  none; see Conn's deadlines
 //	the client, to take what is sent to it   WriteStallTimeout
+//	a WebSocket, for WSListener.Accept       ReadHeaderTimeout, since the handshake
 //	nothing, it was hijacked                 none
 type Limits struct {
 	// ReadHeaderTimeout is how long the head of a request may take. That a part of it
@@ -157,6 +158,9 @@ func (s *cServer) applyLimits() {
 		head_bytes:  limitSize(l.MaxHeaderBytes),
 		head_fields: limitSize(l.MaxHeaderFields),
 	})
+	for c := range s.ws {
+		s.limitPending(c)
+	}
 }
 
 // haveLimits asks the library whether it has limits (patch S16).
@@ -178,6 +182,7 @@ type ServerStats struct {
 	HeadersTooLarge   uint64 // requests answered with 414 or 431
 	BodiesTooLarge    uint64 // with 413: handshakes of WebSockets
 	BadRequests       uint64 // with 400, 501 or 505; also bodies larger than CollectBody allows
+	AcceptTimeouts    uint64 // WebSockets that nobody has accepted in time
 }
 
 // Add adds the counts of another server.
@@ -193,6 +198,7 @@ func (s ServerStats) Add(t ServerStats) ServerStats {
 	s.HeadersTooLarge += t.HeadersTooLarge
 	s.BodiesTooLarge += t.BodiesTooLarge
 	s.BadRequests += t.BadRequests
+	s.AcceptTimeouts += t.AcceptTimeouts
 	return s
 }
 
@@ -208,7 +214,8 @@ func (s ServerStats) All() iter.Seq2[string, uint64] {
 			yield("accept_error", s.AcceptErrors) &&
 			yield("head_too_large", s.HeadersTooLarge) &&
 			yield("body_too_large", s.BodiesTooLarge) &&
-			yield("bad_request", s.BadRequests)
+			yield("bad_request", s.BadRequests) &&
+			yield("accept_timeout", s.AcceptTimeouts)
 	}
 }
 
@@ -241,6 +248,7 @@ func (s *cServer) stats() ServerStats {
 		HeadersTooLarge:   uint64(n[8]),
 		BodiesTooLarge:    uint64(n[9]),
 		BadRequests:       uint64(n[10]),
+		AcceptTimeouts:    uint64(n[11]),
 	}
 }
 

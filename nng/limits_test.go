@@ -243,6 +243,8 @@ func TestDefaultLimits(t *testing.T) {
 	fmt.Fprint(c, "GET / HTTP/1.1\r\nHost: x\r\n")
 	idle := dial()
 	greet(t, idle)
+	waiting := rawWS(t, newWSListener(t, "ws://"+address(t, srv)+"/chat"))
+	require.NoError(t, waiting.SetDeadline(time.Now().Add(60*time.Second)))
 	if nng.TLSEngineName() != "none" {
 		// Nobody has set these: they are there from the start.
 		silent, err := net.Dial("tcp", address(t, secureServer(t, ownCert(leafCert()))))
@@ -256,6 +258,9 @@ func TestDefaultLimits(t *testing.T) {
 	closedAfter(t, c)
 	require.Less(t, time.Since(start), 40*time.Second)
 	require.EqualValues(t, 1, stats(t, srv).HeaderTimeouts)
+	require.Equal(t, 1001, waiting.closeCode())
+	require.Less(t, time.Since(start), 40*time.Second)
+	require.EqualValues(t, 1, stats(t, srv).AcceptTimeouts)
 	greet(t, idle)
 }
 
@@ -396,6 +401,34 @@ func TestLimitsAreLogged(t *testing.T) {
 	require.LessOrEqual(t, lines("reason=header_timeout count="), atMost, log.String())
 	require.Equal(t, 1, lines("reason=bad_request count=1"), log.String())
 	require.Equal(t, lines("addr="+addr), lines(""), log.String())
+}
+
+// So it is where only a WSListener has the address started.
+func TestPendingTimeIsLogged(t *testing.T) {
+	needLimits(t)
+	holdMu.Lock()
+	defer holdMu.Unlock()
+	srv, err := nng.HoldServer("http://127.0.0.1:0")
+	require.NoError(t, err)
+	defer srv.Close()
+	require.NoError(t, srv.SetLimits(nng.Limits{ReadHeaderTimeout: 20 * time.Millisecond}))
+	lines := make(chan string, 10)
+	srv.SetErrorLog(slog.New(slog.NewTextHandler(writerFunc(func(p []byte) (int, error) {
+		lines <- string(p)
+		return len(p), nil
+	}), nil)))
+	nng.ReportEvery(srv, 50*time.Millisecond)
+	l, err := nng.NewWSListener(anyWS)
+	require.NoError(t, err)
+	defer l.Close()
+	require.NoError(t, l.Listen())
+	require.Equal(t, 1001, rawWS(t, l).closeCode())
+	select {
+	case line := <-lines:
+		require.Contains(t, line, "reason=accept_timeout count=1")
+	case <-time.After(10 * time.Second):
+		t.Fatal("nothing was logged")
+	}
 }
 
 type writerFunc func([]byte) (int, error)

@@ -38,6 +38,7 @@ type cServer struct {
 	after   []func()           // to be called then
 	retired []*cHandler        // removed, but connections may still use them
 	conns   map[*Conn]struct{} // connections that handlers are reading or writing
+	ws      wsListeners        // that listen
 
 	limits      Limits // as Go has set them
 	log         *slog.Logger
@@ -81,7 +82,7 @@ func holdCServer(cu *C.nng_url, rawURL string, secure bool) (*cServer, error) {
 			C.nng_http_server_release(c)
 			return nil, check("hold", rawURL, int(e))
 		}
-		s = &cServer{c: c, secure: secure, idle: make(chan struct{}, 1), conns: make(map[*Conn]struct{}), reportEvery: reportInterval}
+		s = &cServer{c: c, secure: secure, idle: make(chan struct{}, 1), conns: make(map[*Conn]struct{}), ws: make(wsListeners), reportEvery: reportInterval}
 		s.handle = cServerHandles.add(s)
 		if rv := C.nngo_server_alloc(&s.n, c, C.uintptr_t(s.handle)); rv != 0 {
 			cServerHandles.remove(s.handle)

@@ -9,6 +9,9 @@
 // is the same in every 1.x release.
 #define NNGO_WS_MSGMODE "ws:msgmode"
 
+// Patch 0096: how long a connection may wait for an accept. Other libraries refuse it.
+#define NNGO_WS_PENDING_TIME "ws:pending-time"
+
 // nngo_ws_closed reports whether the stream has been closed, by either side.
 bool nngo_ws_closed(nng_stream *);
 

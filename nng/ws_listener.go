@@ -167,13 +167,17 @@ func (s *cServer) listenWS(op string, l *WSListener) (*C.nng_stream_listener, er
 		bool: func(name *C.char, value C.bool) C.int { return C.nng_stream_listener_set_bool(c, name, value) },
 		size: func(name *C.char, value C.size_t) C.int { return C.nng_stream_listener_set_size(c, name, value) },
 	}, C.NNG_OPT_WS_RESPONSE_HEADER)
+	s.limitPending(c)
 	s.tls.freeze()
 	if rv == 0 {
 		rv = Errno(C.nngo_ws_listen(c))
 	}
 	if rv == 0 {
 		if rv = Errno(C.nngo_server_start(s.c)); rv == 0 { // counts, no more
-			s.starts++
+			if s.starts++; s.starts == 1 {
+				s.watch()
+			}
+			s.ws[c] = struct{}{}
 			return c, nil
 		}
 	}
@@ -185,6 +189,22 @@ func (s *cServer) listenWS(op string, l *WSListener) (*C.nng_stream_listener, er
 		return nil, refuse(op, l.url, rv, "it is not an address of this machine")
 	}
 	return nil, check(op, l.url, int(rv))
+}
+
+type wsListeners map[*C.nng_stream_listener]struct{}
+
+// limitPending bounds the wait of a connection for an accept. A library without our patch
+// has no such option: there it waits for ever (defect W23). The lock is held.
+func (s *cServer) limitPending(c *C.nng_stream_listener) {
+	C.nng_stream_listener_set_ms(c, cstring(C.NNGO_WS_PENDING_TIME),
+		limitMS(s.limits.ReadHeaderTimeout, DefaultReadHeaderTimeout))
+}
+
+// forgetWS comes before a C listener is closed and freed.
+func (s *cServer) forgetWS(c *C.nng_stream_listener) {
+	s.mu.Lock()
+	delete(s.ws, c)
+	s.mu.Unlock()
 }
 
 // port is the port that the server listens on, 0 when it does not yet.
@@ -236,8 +256,11 @@ func (l *WSListener) URL() string {
 }
 
 // Accept waits for a connection whose handshake is done (nng_stream_listener_accept).
-// Connections that nobody accepts wait in C, up to 4096; further clients get status 503. (In
-// a library without our patch they wait in any number, defect W15.)
+// Connections that nobody accepts wait in C, up to 4096; further clients get status 503. One
+// that has waited for 30 seconds, or the ReadHeaderTimeout that a Server on the address has
+// set (Limits), is closed with code 1001, and counted as one of AcceptTimeouts. (In a library
+// without our patches they wait in any number and for ever, also when the peers have left,
+// defects W15 and W23.)
 //
 // Errors: ErrState (it does not listen), ErrCanceled, ErrTimedOut, ErrNoMemory, ErrClosed.
 func (l *WSListener) Accept(ctx context.Context) (*WSConn, error) {
@@ -344,6 +367,7 @@ func (l *WSListener) Close() error {
 
 func (l *WSListener) close(c *C.nng_stream_listener) {
 	defer close(l.ended)
+	l.shared.forgetWS(c)
 	l.accepts.Wait()
 	settled := closeWSListener(c)
 	stopped, _ := l.shared.stop()

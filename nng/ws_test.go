@@ -1014,6 +1014,54 @@ func openFiles(t *testing.T) int {
 	return len(files)
 }
 
+// A WebSocket that nobody accepts has the time of a head, which may change as it waits.
+func TestWSPendingTime(t *testing.T) {
+	if !nng.HaveLimits() {
+		t.Skip("this library keeps what nobody accepts for ever (defect W23)")
+	}
+	const limit = time.Second
+	srv, _ := newLimited(t, "http", nng.Limits{ReadHeaderTimeout: limit})
+	l := newWSListener(t, "ws://"+address(t, srv)+"/chat")
+
+	start := time.Now()
+	late := rawWS(t, l)
+	time.Sleep(limit / 2)
+	next := rawWS(t, l)
+	require.Equal(t, 1001, late.closeCode())
+	require.GreaterOrEqual(t, time.Since(start), limit)
+	_, err := late.Read(make([]byte, 1))
+	require.ErrorIs(t, err, io.EOF)
+	accepted := acceptWS(t, l)
+	require.EqualValues(t, 1, stats(t, srv).AcceptTimeouts)
+	time.Sleep(limit)
+	require.NoError(t, accepted.WriteMessage(timeout(t, 10*time.Second), []byte("hello")))
+	_, payload, err := next.next()
+	require.NoError(t, err)
+	require.Equal(t, "hello", string(payload))
+
+	require.NoError(t, srv.SetLimits(nng.Limits{ReadHeaderTimeout: -1}))
+	patient := rawWS(t, l)
+	require.NoError(t, patient.SetReadDeadline(time.Now().Add(limit+limit/2)))
+	_, err = patient.Read(make([]byte, 1))
+	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+	require.NoError(t, patient.SetReadDeadline(time.Now().Add(20*time.Second)))
+	require.NoError(t, srv.SetLimits(nng.Limits{ReadHeaderTimeout: limit}))
+	require.Equal(t, 1001, patient.closeCode())
+	require.EqualValues(t, 2, stats(t, srv).AcceptTimeouts)
+
+	// Those that have left keep nothing, and another listener has the time from the start.
+	other := newWSListener(t, "ws://"+address(t, srv)+"/other/chat")
+	require.NoError(t, l.Close())
+	require.NoError(t, srv.SetLimits(nng.Limits{ReadHeaderTimeout: limit}))
+	d := newWSDialer(t, other.URL())
+	for range 20 {
+		c, err := d.Dial(timeout(t, 10*time.Second))
+		require.NoError(t, err)
+		require.NoError(t, c.Close())
+	}
+	require.Eventually(t, func() bool { return stats(t, srv).AcceptTimeouts == 22 }, 10*time.Second, 10*time.Millisecond)
+}
+
 // Closing while handshakes are going on (W2, W3, W6).
 func TestWSCloseUnderLoad(t *testing.T) {
 	for i := range 10 {
