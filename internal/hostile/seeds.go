@@ -77,7 +77,7 @@ func RequestSeeds() (all []Seed) {
 	add("p8-empty-lines", "\r\n\r\nGET /x HTTP/1.1\r\n"+host+"\r\n\r\n\r\nGET /y HTTP/1.1\r\n"+host+"\r\n")
 	add("bare-lf", "GET /raw/collect HTTP/1.1\nHost: a\n\nGET /raw/collect HTTP/1.1\nHost: a\nContent-Length: 3\n\nabc")
 	// chunk lines (E3)
-	for i, body := range []string{"5;\r\nhello\r\n0\r\n\r\n", "5;bad[=x\r\nhello\r\n0\r\n\r\n", "5;x=\x01\r\nhello\r\n0\r\n\r\n", "ffffffffffffffff\r\nhello\r\n0\r\n\r\n", "5 \r\nhello\r\n0\r\n\r\n", "-5\r\nhello\r\n0\r\n\r\n", "5\r\nhelloX\r\n0\r\n\r\n", "5\nhello\n0\n\n", "0x5\r\nhello\r\n0\r\n\r\n", "5\r\nhello\r\n0\r\nContent-Length: 3\r\n\r\n", "0\r\nbad trailer\r\n\r\n", "0\r\nContent-Length:\r\n 3\r\n\r\n", "5\r\nhel" + Act('h'), "\r\nhello\r\n0\r\n\r\n"} {
+	for i, body := range []string{"5;\r\nhello\r\n0\r\n\r\n", "5;bad[=x\r\nhello\r\n0\r\n\r\n", "5;x=\x01\r\nhello\r\n0\r\n\r\n", "ffffffffffffffff\r\nhello\r\n0\r\n\r\n", "5 \r\nhello\r\n0\r\n\r\n", "-5\r\nhello\r\n0\r\n\r\n", "5\r\nhelloX\r\n0\r\n\r\n", "5\nhello\n0\n\n", "0x5\r\nhello\r\n0\r\n\r\n", "5\r\nhello\r\n0\r\nContent-Length: 3\r\n\r\n", "0\r\nbad trailer\r\n\r\n", "5\r\nhel" + Act('h'), "\r\nhello\r\n0\r\n\r\n"} {
 		add(fmt.Sprintf("e3-chunks-%d", i), "POST /read HTTP/1.1\r\n"+host+"Transfer-Encoding: chunked\r\n\r\n"+body+inner, Both)
 	}
 	// WebSockets (A6, A17, E8)
@@ -96,6 +96,8 @@ func RequestSeeds() (all []Seed) {
 	add("w7-words", strings.Replace(upgrade("/ws"), "Connection: Upgrade", "Connection: keep-alive,upgrade", 1))
 	add("tls-garbage", "GARBAGE\r\n\r\n", Garbled)
 	add("tls-record", "\x16\x03\x01\x00\x05\x01\x00\x00\x01\x03"+Act('w')+"\x15\x03\x01\x00\x02\x02\x00"+Act('h'), Garbled)
+	add("folded-trailer", "POST /read HTTP/1.1\r\n"+host+"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nContent-Length:\r\n 3\r\n\r\n"+inner, Both)
+	add("kelvin-sign", "POST /read HTTP/1.1\r\n"+host+"Transfer-Encoding: chun\u212aed\r\n\r\n0\r\n\r\n"+inner, Both)
 	return all
 }
 
@@ -198,6 +200,8 @@ func AnswerSeeds() (all []Seed) {
 		}
 		all = append(all, Seed{fmt.Sprintf("ws-%d", i), kind, script})
 	}
+	add("length-twice", ok+"Content-Length: 5, 05\r\n\r\nhello"+Act('w')+more)
+	add("kelvin-sign", ok+"Transfer-Encoding: chun\u212aed\r\n\r\n5\r\nhello\r\n0\r\n\r\n"+Act('w')+more)
 	return all
 }
 
