@@ -232,11 +232,11 @@ func TestOnDataSlowPeer(t *testing.T) {
 	for i := range stuck {
 		client, _ := dataPair(t, p, echoData)
 		stuck[i] = client
-		require.NoError(t, client.SetWriteDeadline(time.Now().Add(300*time.Millisecond)))
 	}
 	var all sync.WaitGroup
 	for _, client := range stuck {
 		all.Go(func() {
+			assert.NoError(t, client.SetWriteDeadline(time.Now().Add(300*time.Millisecond)))
 			n, err := client.Write(make([]byte, size))
 			assert.Error(t, err)
 			assert.Less(t, n, size, "what nobody reads is taken without end")

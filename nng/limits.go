@@ -54,7 +54,8 @@ type Limits struct {
 	// confirm 2 KiB at once and then nothing for long.
 	WriteStallTimeout time.Duration
 
-	// MaxConns bounds the open connections, without hijacked ones; its default is none.
+	// MaxConns bounds the open connections, without hijacked ones, and without WebSockets, also
+	// those that wait for WSListener.Accept; its default is none.
 	// When there are as many, the first request of another is answered with 503,
 	// "Connection: close" and "Retry-After: 1". That takes a descriptor, for a second at
 	// most, so there are 64 of these at a time; others are closed at once. They do not

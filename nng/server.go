@@ -308,7 +308,8 @@ func (s *Server) SetTLS(cfg *TLSConfig) error {
 //     chunked, or neither (an unknown coding gets 501);
 //   - its method is a token, its version has the form HTTP/1.1, and nothing has a DEL in it;
 //   - its target does not begin with an escape or a query. (One that is not there at all, or begins
-//     with a query, is taken with "Upgrade: websocket": nng's dialers, as published, send that.)
+//     with a query, is taken with "Upgrade: websocket": nng's dialers, as published, send that. So
+//     do its clients, for a URL without a path, and they get 400: give them "http://host/".)
 //
 // Also, the paths that functions get are clear, as SetTree of Handler says.
 //
