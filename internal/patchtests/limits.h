@@ -39,7 +39,7 @@ stat_of(server *s, int which)
 {
 	uint64_t counts[STAT_N];
 
-	MUST(nni_http_server_stats(s->srv, counts, STAT_N) == STAT_N);
+	MUST(nni_http_server_stats(s->srv, counts, STAT_N) >= STAT_N); // later patches add some
 	return (counts[which]);
 }
 
