@@ -200,7 +200,7 @@ func (b *body) discard() bool {
 	return b.sawEOF
 }
 
-var afterFunc = time.AfterFunc // but for a test
+var afterFunc = time.AfterFunc // except in a test
 
 // skip reads what is left. The client has as long for that as for a head.
 func (b *body) skip() error {

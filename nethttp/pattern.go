@@ -88,7 +88,7 @@ func hostName(host string) string {
 // redirect returns where a request has to go, or "": to its path without "//" and dots, if that or
 // the path as it is belongs to one of the patterns. nng takes a path as it is, and so a handler would
 // get the request that may understand it as one for another, be that the Handler's. It is what an
-// http.ServeMux does, but for escaped dots, which that leaves to its handlers.
+// http.ServeMux does, except for escaped dots, which that leaves to its handlers.
 func (a *adapter) redirect(r *http.Request) string {
 	if len(a.patterns) == 0 || !strings.HasPrefix(r.URL.Path, "/") {
 		return ""

@@ -74,7 +74,7 @@ type Server struct {
 	// nng.Server.SetErrorLog); nil means slog.Default.
 	ErrorLog *slog.Logger
 
-	// Observe, if set, is called behind each request, also those that this package has refused,
+	// Observe, if set, is called after each request, also those that this package has refused,
 	// whose http.Request is not complete. What nng refuses by itself is in Stats. It is meant for
 	// metrics and access logs.
 	Observe func(*http.Request, Observation)

@@ -194,7 +194,7 @@ func (s *cServer) listenWS(op string, l *WSListener) (*C.nng_stream_listener, er
 type wsListeners map[*C.nng_stream_listener]struct{}
 
 // limitPending bounds the wait of a connection for an accept. A library without our patch
-// has no such option: there it waits for ever (defect W23). The lock is held.
+// has no such option: there it waits forever (defect W23). The lock is held.
 func (s *cServer) limitPending(c *C.nng_stream_listener) {
 	C.nng_stream_listener_set_ms(c, cstring(C.NNGO_WS_PENDING_TIME),
 		limitMS(s.limits.ReadHeaderTimeout, DefaultReadHeaderTimeout))
@@ -259,7 +259,7 @@ func (l *WSListener) URL() string {
 // Connections that nobody accepts wait in C, up to 4096; further clients get status 503. One
 // that has waited for 30 seconds, or the ReadHeaderTimeout that a Server on the address has
 // set (Limits), is closed with code 1001, and counted as one of AcceptTimeouts. (In a library
-// without our patches they wait in any number and for ever, also when the peers have left,
+// without our patches they wait in any number and forever, also when the peers have left,
 // defects W15 and W23.)
 //
 // Errors: ErrState (it does not listen), ErrCanceled, ErrTimedOut, ErrNoMemory, ErrClosed.

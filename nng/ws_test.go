@@ -1017,7 +1017,7 @@ func openFiles(t *testing.T) int {
 // A WebSocket that nobody accepts has the time of a head, which may change as it waits.
 func TestWSPendingTime(t *testing.T) {
 	if !nng.HaveLimits() {
-		t.Skip("this library keeps what nobody accepts for ever (defect W23)")
+		t.Skip("this library keeps what nobody accepts forever (defect W23)")
 	}
 	const limit = time.Second
 	srv, _ := newLimited(t, "http", nng.Limits{ReadHeaderTimeout: limit})

@@ -28,7 +28,7 @@ count(const char *text, const char *what)
 	return (n);
 }
 
-// sends_on says whether a client that sends much behind a bad handshake can do so, and gets its
+// sends_on says whether a client that sends much after a bad handshake can do so, and gets its
 // answer.
 static bool
 sends_on(int port)

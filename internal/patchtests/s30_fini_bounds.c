@@ -138,5 +138,5 @@ main(void)
 	ms = fini();
 	CHECK(ms >= 450, "nng_fini waited %d ms", (int) ms);
 	close(lfd);
-	return (test_ok("nng_fini waits, and not for ever"));
+	return (test_ok("nng_fini waits, and not forever"));
 }

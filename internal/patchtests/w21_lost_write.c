@@ -2,19 +2,11 @@
 // as one of them has been written and the next has not begun.
 // build: -Wl,--wrap=nni_aio_alloc -Wl,--wrap=nni_http_write_full
 
+#include "callutil.h"
 #include "wsutil.h"
 
-int  __real_nni_aio_alloc(nng_aio **, void (*)(void *), void *);
-int  __wrap_nni_aio_alloc(nng_aio **, void (*)(void *), void *);
 void __real_nni_http_write_full(nng_http_conn *, nng_aio *);
 void __wrap_nni_http_write_full(nng_http_conn *, nng_aio *);
-
-// A call stands between an aio of the library and its callback.
-typedef struct {
-	nng_aio *aio;
-	void (*cb)(void *);
-	void *arg;
-} call;
 
 static nng_aio *volatile writing; // what a WebSocket writes with
 static volatile int hold;         // how many of its callbacks are to be held
@@ -22,33 +14,14 @@ static volatile int held;
 static volatile int let;
 
 static void
-call_cb(void *arg)
+before_callback(nng_aio *aio)
 {
-	call *c = arg;
-
-	if (c->aio == writing && held < hold) {
+	if (aio == writing && held < hold) {
 		int n = ++held;
 		while (let < n) {
 			sleep_ms(1);
 		}
 	}
-	if (c->cb != NULL) {
-		c->cb(c->arg);
-	}
-}
-
-int
-__wrap_nni_aio_alloc(nng_aio **aio, void (*cb)(void *), void *arg)
-{
-	call *c = calloc(1, sizeof(*c)); // as long as the process
-	int   rv;
-
-	c->cb  = cb;
-	c->arg = arg;
-	if ((rv = __real_nni_aio_alloc(aio, call_cb, c)) == 0) {
-		c->aio = *aio;
-	}
-	return (rv);
 }
 
 void

@@ -2,52 +2,25 @@
 // receive has just been read.
 // build: -Wl,--wrap=nni_aio_alloc -Wl,--wrap=nni_http_read_full
 
+#include "callutil.h"
 #include "wsutil.h"
 
-int  __real_nni_aio_alloc(nng_aio **, void (*)(void *), void *);
-int  __wrap_nni_aio_alloc(nng_aio **, void (*)(void *), void *);
 void __real_nni_http_read_full(nng_http_conn *, nng_aio *);
 void __wrap_nni_http_read_full(nng_http_conn *, nng_aio *);
-
-// A call stands between an aio of the library and its callback.
-typedef struct {
-	nng_aio *aio;
-	void (*cb)(void *);
-	void *arg;
-} call;
 
 static nng_aio *volatile reading; // what a WebSocket reads with
 static volatile int  hold;        // which of its callbacks is to be held, from 1 on
 static volatile bool held;
 
 static void
-call_cb(void *arg)
+before_callback(nng_aio *aio)
 {
-	call *c = arg;
-
-	if (c->aio == reading && hold > 0 && --hold == 0) {
+	if (aio == reading && hold > 0 && --hold == 0) {
 		held = true;
 		while (held) {
 			sleep_ms(1);
 		}
 	}
-	if (c->cb != NULL) {
-		c->cb(c->arg);
-	}
-}
-
-int
-__wrap_nni_aio_alloc(nng_aio **aio, void (*cb)(void *), void *arg)
-{
-	call *c = calloc(1, sizeof(*c)); // as long as the process
-	int   rv;
-
-	c->cb  = cb;
-	c->arg = arg;
-	if ((rv = __real_nni_aio_alloc(aio, call_cb, c)) == 0) {
-		c->aio = *aio;
-	}
-	return (rv);
 }
 
 void

@@ -129,7 +129,7 @@ main(void)
 	CHECK(count_fds() <= fds, "%d descriptors of peers that have left stay",
 	    count_fds() - fds);
 
-	// As published, for ever; and a time that is set later holds for those that wait.
+	// As published, forever; and a time that is set later holds for those that wait.
 	test_step = "no time";
 	set_time(l, NNG_DURATION_INFINITE);
 	a = join(port);
