@@ -45,7 +45,7 @@ func newBody(w *response) *body {
 		b.buf.Reset(b.fixed)
 		b.src = b.buf
 	} else {
-		b.chunks = &chunkSource{conn: w.conn}
+		b.chunks = &chunkSource{conn: w.conn, exact: w.conn.Unread(nil) != nil}
 		b.buf.Reset(b.chunks)
 		b.src = httputil.NewChunkedReader(b.buf)
 	}
@@ -130,7 +130,7 @@ func (b *body) readTrailer() error {
 	if err != nil {
 		return err
 	}
-	if section[0] == '\n' { // chunkSource has expected two bytes, so one may be the next request's
+	if section[0] == '\n' { // an exact chunkSource has expected two bytes, so one may be the next request's
 		return errBareEnd
 	}
 	for line := range bytes.Lines(section) {

@@ -9,12 +9,14 @@ import (
 )
 
 // A chunkSource passes on the bytes of a chunked body (RFC 9112, section 7.1) up to its
-// end and none behind it: those belong to the next request, which nng is to read. It
-// follows the framing to know how many bytes the body still has at the least, and asks
-// for no more. Of the framing it judges the extensions of chunks; the reader on top of it
-// does not look at them, and judges the rest.
+// end and none behind it: those belong to the next request, which nng is to read, and it
+// gives them back. It follows the framing to see the end. Where nothing can be given back
+// it asks for no more than the body still has at the least, which is much slower for small
+// chunks. Of the framing it judges the extensions of chunks; the reader on top of it does
+// not look at them, and judges the rest.
 type chunkSource struct {
 	conn    *nng.Conn
+	exact   bool // nothing can be given back
 	state   chunkState
 	size    uint64 // of the chunk, or what is left of it
 	trailer int    // bytes of the trailer section so far
@@ -57,11 +59,24 @@ func (s *chunkSource) Read(p []byte) (int, error) {
 		return 0, errLongTrailer
 	}
 	least := s.least()
-	n, err := s.conn.ReadAhead(p[:min(len(p), least)], least)
-	if good := s.follow(p[:n]); good < n {
+	if s.exact || least > len(p) {
+		p = p[:min(len(p), least)]
+	} else {
+		p = p[:min(len(p), bufferSize)] // as much can be given back
+		least = len(p)
+	}
+	n, err := s.conn.ReadAhead(p, least)
+	good := s.follow(p[:n])
+	switch {
+	case good == n:
+		return n, err
+	case s.state == chunkBroken:
 		return good, errExtension
 	}
-	return n, err
+	if back := s.conn.Unread(p[good:n]); back != nil {
+		return good, back
+	}
+	return good, err
 }
 
 // least returns how many bytes the body still has, at the least.
@@ -87,10 +102,10 @@ func (s *chunkSource) least() int {
 const maxChunk = 1 << 62
 
 // follow returns how many bytes may be passed on: fewer than there are if the next one must
-// not be there.
+// not be there, or is behind the body.
 func (s *chunkSource) follow(p []byte) (good int) {
 	whole := len(p)
-	for len(p) > 0 {
+	for len(p) > 0 && s.state != chunkDone {
 		c := p[0]
 		switch s.state {
 		case chunkStart, chunkSize:
@@ -127,7 +142,7 @@ func (s *chunkSource) follow(p []byte) (good int) {
 		}
 		p = p[1:]
 	}
-	return whole
+	return whole - len(p)
 }
 
 func (s *chunkSource) followTrailer(c byte) {

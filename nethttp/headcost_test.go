@@ -31,6 +31,7 @@ func costServer(kind string) int {
 		if r.URL.Path == "/cpu" {
 			fmt.Fprint(w, usedCPU())
 		}
+		_, _ = io.Copy(io.Discard, r.Body)
 	})
 	var addr string
 	switch kind {
@@ -181,5 +182,27 @@ func TestHeadCost(t *testing.T) {
 		const slack = float64(50 * time.Microsecond)
 		assert.Less(t, float64(b), 3*float64(a)+slack, "nethttp, %s", h.name)
 		assert.Less(t, float64(c), 3*float64(a)+slack, "nng, %s", h.name)
+	}
+}
+
+// TestChunkCost: the same of bodies in chunks, whatever their sizes.
+func TestChunkCost(t *testing.T) {
+	std, ours := newCostPeer(t, "net/http"), newCostPeer(t, "nethttp")
+	for _, c := range []struct {
+		size, chunks, times int
+		extension           string
+	}{
+		{1, 10_000, 20, ""},
+		{1, 10_000, 20, ";x=y"},
+		{16, 4_000, 40, ""},
+		{1000, 500, 40, ""},
+		{30_000, 50, 40, ""},
+	} {
+		chunk := fmt.Sprintf("%x%s\r\n%s\r\n", c.size, c.extension, strings.Repeat("b", c.size))
+		req := "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + strings.Repeat(chunk, c.chunks) + "0\r\n\r\n"
+		a, b := std.cost(req, c.times), ours.cost(req, c.times)
+		t.Logf("%6d chunks of %6d bytes: %12v, net/http %12v  %.1f", c.chunks, c.size, b, a, float64(b)/float64(a))
+		const slack = float64(50 * time.Microsecond)
+		assert.Less(t, float64(b), 3*float64(a)+slack, "%d chunks of %d bytes", c.chunks, c.size)
 	}
 }

@@ -227,6 +227,7 @@ func connSuite(t *testing.T) closedSuite[*nng.Conn] {
 			"ReadReq":          func(c *nng.Conn) error { return c.ReadReq(ctx, req()) },
 			"ReadRes":          func(c *nng.Conn) error { return c.ReadRes(ctx, res()) },
 			"SetDeadline":      func(c *nng.Conn) error { return c.SetDeadline(later) },
+			"Unread":           func(c *nng.Conn) error { return c.Unread([]byte("x")) },
 			"SetMaxBody":       func(c *nng.Conn) error { return c.SetMaxBody(1) },
 			"SetReadDeadline":  func(c *nng.Conn) error { return c.SetReadDeadline(later) },
 			"SetWriteDeadline": func(c *nng.Conn) error { return c.SetWriteDeadline(later) },

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
+	"unsafe"
 )
 
 // #include "http_cgo.h"
@@ -427,6 +429,46 @@ func (c *Conn) ReadAhead(p []byte, max int) (int, error) {
 	return c.io().rd.read(c, p, max)
 }
 
+// Unread puts p back in front of what is read next, by Read, ReadReq or whatever else: for who
+// has read on to see where something ends, or which protocol it is. There is room for all that
+// one Read has brought, up to 8 KiB, and Conn keeps no part of p. It waits for a Read that is
+// under way; if that has timed out, p comes before what it will bring. nng's public API has
+// nothing like it.
+//
+// Errors: *OpError with ErrNotSupported (a libnng without patch 0097, which no bytes at all
+// tell, too), ErrTooLong (no room; nothing was put back), ErrState (OnData reads), net.ErrClosed.
+func (c *Conn) Unread(p []byte) error {
+	if err := c.open("unread"); err != nil {
+		return err
+	}
+	if !canUnread {
+		return refuse("unread", "", ErrNotSupported, "a published libnng takes nothing back")
+	}
+	if len(p) == 0 {
+		return nil
+	}
+	s := &c.io().rd
+	if err := s.take(context.Background(), c, "unread"); err != nil {
+		return err
+	}
+	defer s.give()
+	if s.pending() { // C's next bytes are not the ones behind p
+		s.rest = slices.Concat(p, s.rest)
+	} else {
+		enterC()
+		rv := C.nngo_conn_unread(c.c, unsafe.Pointer(&p[0]), C.size_t(len(p)))
+		leaveC()
+		if rv != 0 {
+			return &OpError{Op: "unread", Err: Errno(rv)}
+		}
+	}
+	s.came -= int64(len(p)) // they may be of a body that is left
+	return nil
+}
+
+// canUnread is whether the library can take bytes back (patch P31).
+var canUnread = bool(C.nngo_can_unread())
+
 // Write queues p for sending (nng_http_conn_write_all) and returns when all of it
 // is queued. Close sends what is queued; Flush waits for it.
 //
@@ -603,7 +645,7 @@ func (c *Conn) Transact(ctx context.Context, req *Request, res *Response) error 
 		c.io().rd.give()
 		c.io().wr.give()
 	}
-	if rd := &c.io().rd; rd.unread() {
+	if rd := &c.io().rd; rd.untaken() {
 		giveBack(0)
 		return refuse("transact", "", ErrState, readPending)
 	}

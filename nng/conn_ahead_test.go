@@ -3,9 +3,11 @@ package nng_test
 import (
 	"bytes"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net"
 	"os"
 	"strings"
 	"sync"
@@ -81,6 +83,61 @@ func TestReadAheadReadsNothingBeyond(t *testing.T) {
 	_, err = io.ReadFull(server, rest)
 	require.NoError(t, err)
 	assert.Equal(t, "rest", string(rest))
+}
+
+// What is given back comes next, whoever reads it.
+func TestUnread(t *testing.T) {
+	eachTransport(t, func(t *testing.T, p *pair) {
+		client, s := mustPipe(t, p)
+		server := s.(*nng.Conn)
+		buf := make([]byte, 64)
+		if err := server.Unread(nil); errors.Is(err, nng.ErrNotSupported) {
+			require.ErrorIs(t, server.Unread([]byte("x")), nng.ErrNotSupported)
+			t.Skip("this libnng takes nothing back (P31)")
+		}
+		read := func(want string) {
+			t.Helper()
+			_, err := io.ReadFull(server, buf[:len(want)])
+			require.NoError(t, err)
+			assert.Equal(t, want, string(buf[:len(want)]))
+		}
+
+		fmt.Fprint(client, "bodyGET /next HTTP/1.1\r\n")
+		read("bodyGET /next")
+		require.NoError(t, server.Unread([]byte("GET /next")))
+		fmt.Fprint(client, "Host: x\r\n\r\nrest")
+		req, err := nng.NewRequest("http://x/")
+		require.NoError(t, err)
+		defer req.Close()
+		require.NoError(t, server.ReadReq(timeout(t, 10*time.Second), req))
+		assert.Equal(t, "/next", req.URI())
+
+		// Before what C has, before what ReadAhead has kept, before what a Read brings
+		// whose caller has gone.
+		require.NoError(t, server.Unread([]byte("the ")))
+		read("the rest")
+		fmt.Fprint(client, strings.Repeat("x", 2000), "hello")
+		big := make([]byte, 2000)
+		_, err = io.ReadFull(server, big)
+		require.NoError(t, err)
+		n, err := server.ReadAhead(buf[:2], 5)
+		require.NoError(t, err)
+		require.NoError(t, server.Unread(buf[:n]))
+		read("hello")
+		require.NoError(t, server.SetReadDeadline(time.Now().Add(time.Millisecond)))
+		_, err = server.Read(buf)
+		require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+		require.NoError(t, server.SetReadDeadline(time.Time{}))
+		require.NoError(t, server.Unread([]byte("first, ")))
+		fmt.Fprint(client, "second")
+		read("first, second")
+
+		require.ErrorIs(t, server.Unread(make([]byte, 8<<10+1)), nng.ErrTooLong)
+		require.NoError(t, server.OnData(func([]byte, error) {}))
+		require.ErrorIs(t, server.Unread([]byte("x")), nng.ErrState)
+		require.NoError(t, server.Close())
+		require.ErrorIs(t, server.Unread([]byte("x")), net.ErrClosed)
+	})
 }
 
 func TestReadAheadRefusals(t *testing.T) {

@@ -172,7 +172,7 @@ func (c *Conn) readOp(ctx context.Context, op string, start func(*readSide) erro
 		return err
 	}
 	defer s.give()
-	if s.unread() {
+	if s.untaken() {
 		return refuse(op, "", ErrState, readPending)
 	}
 	if s.err != nil {
@@ -219,10 +219,10 @@ func (s *readSide) shrink() {
 
 // pending says whether a read is in flight, or bytes wait that C no longer has.
 // The turn is held.
-func (s *readSide) pending() bool { return s.unread() || s.err != nil }
+func (s *readSide) pending() bool { return s.untaken() || s.err != nil }
 
-// unread says whether Read has to be called before anything else reads. The turn is held.
-func (s *readSide) unread() bool { return s.busy || len(s.rest) > 0 }
+// untaken says whether Read has to be called before anything else reads. The turn is held.
+func (s *readSide) untaken() bool { return s.busy || len(s.rest) > 0 }
 
 // free releases the aio and the buffer. The turn is held for good.
 func (s *readSide) free() {

@@ -471,6 +471,19 @@ func TestBodyThatIsLeft(t *testing.T) {
 			}
 			return text("ok")(ctx, c, req)
 		},
+		"read and given back": func(ctx context.Context, c *nng.Conn, req *nng.Request) (*nng.Response, error) {
+			if err := c.Unread(nil); errors.Is(err, nng.ErrNotSupported) {
+				return text("ok")(ctx, c, req)
+			}
+			body := make([]byte, 35)
+			if _, err := io.ReadFull(c, body); err != nil {
+				return nil, err
+			}
+			if err := c.Unread(body); err != nil {
+				return nil, err
+			}
+			return text("ok")(ctx, c, req)
+		},
 	}
 	handlers := []*nng.Handler{newHandler(t, "/smuggled", func(ctx context.Context, c *nng.Conn, req *nng.Request) (*nng.Response, error) {
 		smuggledIn.Add(1)

@@ -450,6 +450,22 @@ nngo_conn_read(nng_http_conn *conn, nngo_op *op, void *buf, size_t len, bool all
 	return (nngo_op_started(op));
 }
 
+// Patch P31. Bound weakly it is NULL in other libraries.
+extern int nni_http_conn_unread(nng_http_conn *, const void *, size_t) __attribute__((weak));
+
+bool
+nngo_can_unread(void)
+{
+	return (nni_http_conn_unread != NULL);
+}
+
+int
+nngo_conn_unread(nng_http_conn *conn, const void *data, size_t len)
+{
+	return (nni_http_conn_unread == NULL ? NNG_ENOTSUP
+	                                     : nni_http_conn_unread(conn, data, len));
+}
+
 nngo_started
 nngo_conn_read_req(nng_http_conn *conn, nng_http_req *req, nngo_op *op)
 {

@@ -177,7 +177,7 @@ func (c *Conn) transactInGo(ctx context.Context, req *Request, res *Response) er
 	if err := rd.take(ctx, c, "transact"); err != nil {
 		return err
 	}
-	unread := rd.unread()
+	unread := rd.untaken()
 	rd.give()
 	if unread {
 		return refuse("transact", "", ErrState, readPending)
