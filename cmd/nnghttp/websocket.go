@@ -41,18 +41,18 @@ func (s *server) serveWebSocket(w http.ResponseWriter, r *http.Request) {
 	}
 	conn, rw, _, err := ws.UpgradeHTTP(r, w)
 	if err != nil { // it has answered on the connection, which nobody else will close
-		s.sockets.give()
 		if conn != nil {
 			conn.Close()
 		}
+		s.sockets.give()
 		return
 	}
 	sock := newSocket(conn, rw.Reader, ws.StateServerSide)
 	sock.idle = max(cmp.Or(s.http.IdleTimeout, nng.DefaultIdleTimeout), 0)
 	if !s.sockets.add(sock) { // shutting down
-		s.sockets.give()
 		sock.close(ws.StatusGoingAway, "the server is shutting down")
 		sock.end(net.ErrClosed) // the client may answer
+		s.sockets.give()
 		return
 	}
 	go func() {
