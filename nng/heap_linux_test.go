@@ -2,6 +2,7 @@ package nng_test
 
 import (
 	"runtime"
+	"runtime/debug"
 	"testing"
 	"time"
 
@@ -15,6 +16,7 @@ func TestHeapIsGivenBack(t *testing.T) {
 	if with := instrumented(); with != "" {
 		t.Skipf("%s has memory of its own", with)
 	}
+	debug.FreeOSMemory() // what other tests have allocated and not touched counts as Go's
 	_, used := nng.Heap()
 	if used <= 0 || used > 1<<40 {
 		t.Skip("this allocator does not tell")
