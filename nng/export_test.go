@@ -117,5 +117,16 @@ func FillGate() (empty func()) {
 	}
 }
 
-// Heap tells how much memory is C's, and how much of that is in use.
-func Heap() (total, used int64) { return foreignBytes(), heapUsed() }
+// HeapUsed tells how much of C's heap is in use, or math.MaxInt64.
+func HeapUsed() int64 { return heapUsed() }
+
+// ForgetHeapTrims gives back what is free, and makes the next look at the heap the first one.
+// Otherwise it may be a minute until memory counts that was free in an earlier test.
+func ForgetHeapTrims() {
+	for !heap.looking.CompareAndSwap(false, true) {
+		time.Sleep(time.Millisecond)
+	}
+	trimHeap(true)
+	heap.low = 0
+	heap.looking.Store(false)
+}

@@ -1,10 +1,6 @@
 package nng
 
 import (
-	"bytes"
-	"os"
-	"runtime/metrics"
-	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -17,19 +13,22 @@ import "C"
 // C's allocator keeps what was freed, unless it is at the end of a heap: after a burst of
 // connections hundreds of megabytes may stay. The pump's tick looks now and then whether
 // there is much of it, and if so gives it back to the system. That takes a while, in which
-// others wait for memory, so it is not done again for what is left then.
+// others wait for memory, and the allocator does not tell what it has given back already. So
+// it is done when much has been freed since the last time, and seldom in any case, for
+// what was used and freed between two looks.
 var heap struct {
 	next    time.Time    // of the pump: when to look
 	stops   atomic.Int64 // of the pump
 	later   atomic.Bool  // a look is due
 	looking atomic.Bool  // guards what follows
-	kept    int64        // what the last trim could not give back
-	used    int64        // what was in use then
+	low     int64        // the least that was free since the last trim
+	trimmed time.Time    // when that was
 }
 
 const (
-	heapEvery = 5 * time.Second
-	heapWorth = 8 << 20 // so many free bytes are worth a trim
+	heapEvery    = 5 * time.Second
+	heapAtLatest = time.Minute
+	heapWorth    = 8 << 20 // so many free bytes are worth a trim
 )
 
 // watchHeap looks in a goroutine, because the pump must not wait. The pump calls it.
@@ -38,7 +37,7 @@ func watchHeap() {
 		heap.next = now.Add(heapEvery)
 		go func() {
 			defer heap.looking.Store(false)
-			trimHeap()
+			trimHeap(false)
 		}()
 	}
 }
@@ -51,7 +50,7 @@ func watchHeapLater() {
 		stops := heap.stops.Load()
 		time.AfterFunc(heapEvery, func() {
 			if heap.looking.CompareAndSwap(false, true) {
-				trimHeap()
+				trimHeap(true)
 				heap.looking.Store(false)
 			}
 			heap.later.Store(false)
@@ -62,40 +61,24 @@ func watchHeapLater() {
 	}
 }
 
-func trimHeap() {
-	total := foreignBytes()
-	if total < heapWorth { // it is quick to know that
-		return
-	}
-	used := heapUsed()
-	free := total - used
-	if free < heapWorth || free < heap.kept+heapWorth && used >= heap.used/2 {
+// trimHeap gives back what is free, if that is worth it, and if idle is set in any case.
+func trimHeap(idle bool) {
+	var used, free C.size_t
+	C.nngo_heap_sizes(&used, &free)
+	heap.low = min(heap.low, int64(free))
+	if free < heapWorth || int64(free) < heap.low+heapWorth && !idle && time.Since(heap.trimmed) < heapAtLatest {
 		return
 	}
 	C.nngo_heap_trim()
-	heap.used = heapUsed()
-	heap.kept = foreignBytes() - heap.used
-}
-
-// foreignBytes is how much memory the process has that is neither Go's nor a file's, or 0 where
-// the system does not tell. It may be less, because Go has memory that it has not touched.
-func foreignBytes() int64 {
-	statm, err := os.ReadFile("/proc/self/statm") // in pages: size, resident, shared, ...
-	f := bytes.Fields(statm)
-	if err != nil || len(f) < 3 {
-		return 0
-	}
-	resident, err1 := strconv.ParseInt(string(f[1]), 10, 64)
-	shared, err2 := strconv.ParseInt(string(f[2]), 10, 64)
-	if err1 != nil || err2 != nil {
-		return 0
-	}
-	of := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
-	metrics.Read(of)
-	return (resident-shared)*int64(os.Getpagesize()) - int64(of[0].Value.Uint64()-of[1].Value.Uint64())
+	C.nngo_heap_sizes(&used, &free)
+	heap.low, heap.trimmed = int64(free), time.Now()
 }
 
 func init() { hooks.HeapUsed = heapUsed }
 
 // heapUsed is how much of C's heap is in use, or more than there is where nobody knows.
-func heapUsed() int64 { return int64(C.nngo_heap_used()) }
+func heapUsed() int64 {
+	var used, free C.size_t
+	C.nngo_heap_sizes(&used, &free)
+	return int64(used)
+}

@@ -1778,12 +1778,13 @@ nngo_tls_config_pass(nng_tls_config *cfg, const char *pass)
 }
 
 #if defined(__GLIBC__) && ((__GLIBC__ > 2) || (__GLIBC_MINOR__ >= 33))
-size_t
-nngo_heap_used(void)
+void
+nngo_heap_sizes(size_t *used, size_t *unused)
 {
 	struct mallinfo2 m = mallinfo2();
 
-	return (m.uordblks + m.hblkhd);
+	*used   = m.uordblks + m.hblkhd;
+	*unused = m.fordblks;
 }
 
 void
@@ -1792,10 +1793,11 @@ nngo_heap_trim(void)
 	(void) malloc_trim(0);
 }
 #else
-size_t
-nngo_heap_used(void)
+void
+nngo_heap_sizes(size_t *used, size_t *unused)
 {
-	return (SIZE_MAX / 2); // so nothing is free
+	*used   = SIZE_MAX / 2;
+	*unused = 0;
 }
 
 void

@@ -248,10 +248,11 @@ void nngo_tls_config_hold(nng_tls_config *);
 int nngo_tls_config_key(nng_tls_config *, const uint8_t *, size_t);
 int nngo_tls_config_pass(nng_tls_config *, const char *);
 
-// nngo_heap_used is how many bytes of C's heap are in use, and nngo_heap_trim gives the others
-// back to the system, as far as it can. Without glibc's allocator they do nothing.
-size_t nngo_heap_used(void);
-void   nngo_heap_trim(void);
+// nngo_heap_sizes is how many bytes of C's heap are in use, and how many are not, of which
+// nngo_heap_trim gives back to the system what it can. Without glibc's allocator the first
+// number is more than there are, and there is nothing to give back.
+void nngo_heap_sizes(size_t *used, size_t *unused);
+void nngo_heap_trim(void);
 
 // The patches in the library, comma-separated; empty where it does not say.
 const char *nngo_patch_names(void);
