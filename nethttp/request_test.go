@@ -618,6 +618,22 @@ func TestRefusedUploadIsNotReset(t *testing.T) {
 	assert.GreaterOrEqual(t, good, 7, "of 10 connections; the others were reset")
 }
 
+// But the client sees the end at once, and does not wait for that half second.
+func TestLingerEndsAtOnce(t *testing.T) {
+	addr := serve(t, differentialHandler())
+	least := time.Hour
+	for range 5 {
+		c := dial(t, addr)
+		c.send("POST / HTTP/1.1\r\nHost: x\r\nDo: skip\r\nContent-Length: 300000\r\n\r\n12345")
+		start := time.Now()
+		got, err := io.ReadAll(c.r)
+		require.NoError(t, err)
+		require.Contains(t, string(got), "Connection: close")
+		least = min(least, time.Since(start))
+	}
+	assert.Less(t, least, 300*time.Millisecond)
+}
+
 func TestPartlyReadBody(t *testing.T) {
 	c := dial(t, serve(t, differentialHandler()))
 	c.send("POST / HTTP/1.1\r\nHost: x\r\nDo: part\r\nContent-Length: 100000\r\n\r\n" + strings.Repeat("x", 100000))

@@ -591,7 +591,13 @@ func (w *response) linger(unread bool) {
 	if w.failed != nil || !unread {
 		return
 	}
-	_ = w.conn.SetReadDeadline(time.Now().Add(lingerTime))
+	end := time.Now().Add(lingerTime)
+	ctx, cancel := context.WithDeadline(context.Background(), end)
+	defer cancel()
+	if w.conn.Flush(ctx) == nil { // the client need not wait for the end
+		_ = w.conn.CloseWrite()
+	}
+	_ = w.conn.SetReadDeadline(end)
 	buf := copyBuffers.Get().(*[]byte)
 	defer copyBuffers.Put(buf)
 	for err := error(nil); err == nil; {

@@ -14,6 +14,7 @@ var skips = []unpatched.Skip{
 	{Test: "TestCookieCommas", Defect: "P6"},
 	{Test: "TestChunkCost", Defect: "P31"},
 	{Test: "TestHeadCost", Defect: "P30"},
+	{Test: "TestLingerEndsAtOnce", Defect: "P20"},
 	{Test: "TestTransportServerClosesIdle/https", Defect: "T3", Often: true},
 	{Test: "TestTransportManyHosts", Defect: "X3"},
 

@@ -218,6 +218,7 @@ func connSuite(t *testing.T) closedSuite[*nng.Conn] {
 	return closedSuite[*nng.Conn]{
 		refused: map[string]func(*nng.Conn) error{
 			"Close":            func(c *nng.Conn) error { return c.Close() },
+			"CloseWrite":       func(c *nng.Conn) error { return c.CloseWrite() },
 			"Flush":            func(c *nng.Conn) error { return c.Flush(ctx) },
 			"Hijack":           func(c *nng.Conn) error { return c.Hijack() },
 			"OnData":           func(c *nng.Conn) error { return c.OnData(func([]byte, error) {}) },

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 	"unsafe"
 )
@@ -486,6 +487,48 @@ func (c *Conn) Write(p []byte) (int, error) {
 func (c *Conn) Flush(ctx context.Context) error {
 	_, err := c.writeOp(ctx, "flush", nil)
 	return err
+}
+
+// CloseWrite ends the direction to the peer, behind all that was written: its reads end with
+// io.EOF, and it can go on sending, as with net.TCPConn.CloseWrite. It waits until the kernel has
+// taken what is queued, and until the write deadline at the most. nng's public API has nothing
+// like it.
+//
+// Errors: *OpError with ErrNotSupported (TLS, or a libnng without patch 0081), ErrConnShut (the
+// peer is gone, and so may be what was queued), os.ErrDeadlineExceeded, net.ErrClosed.
+func (c *Conn) CloseWrite() error {
+	const op = "close write"
+	t := c.io()
+	passed := t.writeDeadline.passed()
+	if err := takeTurn(op, t.wr.turn, t.closing, passed); err != nil {
+		return err
+	}
+	defer t.wr.give()
+	for {
+		busy, err := t.wr.look(true)
+		switch {
+		case c.closed.Load():
+			return closedError(op)
+		case err != 0:
+			return &OpError{Op: op, Err: err}
+		case !busy:
+			enterC()
+			rv := connErrno(Errno(C.nngo_conn_fin(c.c)))
+			leaveC()
+			if rv == ErrSystem+Errno(syscall.ENOTCONN) { // both directions have ended
+				rv = ErrConnShut
+			}
+			return check(op, "", int(rv))
+		case isOver(passed):
+			return &OpError{Op: op, Err: ErrTimedOut}
+		}
+		select {
+		case <-t.wr.moved:
+		case <-t.closing:
+		case <-passed:
+			passed = t.writeDeadline.passed() // it may have been moved on
+		}
+	}
 }
 
 // ReadAll fills p (nng_http_conn_read_all). On error the number of bytes that had

@@ -140,6 +140,58 @@ func TestUnread(t *testing.T) {
 	})
 }
 
+// What was written arrives, then the end; the other direction goes on.
+func TestCloseWrite(t *testing.T) {
+	eachTransport(t, func(t *testing.T, p *pair) {
+		client, s := mustPipe(t, p)
+		server := s.(*nng.Conn)
+		if err := server.CloseWrite(); errors.Is(err, nng.ErrNotSupported) {
+			fmt.Fprint(server, "goes on")
+			buf := make([]byte, 7)
+			_, err := io.ReadFull(client, buf)
+			require.NoError(t, err)
+			t.Skip("over TLS, and without our patches, there is no end of one direction")
+		} else {
+			require.NoError(t, err)
+		}
+		_, err := client.Read(make([]byte, 1))
+		require.ErrorIs(t, err, io.EOF)
+
+		client, s = mustPipe(t, p)
+		server = s.(*nng.Conn)
+		body := bytes.Repeat([]byte("long "), 2<<20) // waits in the queue for the reader
+		ended := make(chan error)
+		go func() {
+			_, err := server.Write(body)
+			ended <- errors.Join(err, server.CloseWrite(), server.CloseWrite())
+		}()
+		time.Sleep(50 * time.Millisecond)
+		fmt.Fprint(client, "and back") // now, because C closes what has come to its end (CL18)
+		require.NoError(t, client.(*nng.Conn).Flush(timeout(t, 10*time.Second)))
+		got, err := io.ReadAll(client)
+		require.NoError(t, err)
+		require.NoError(t, <-ended)
+		assert.True(t, bytes.Equal(body, got))
+		buf := make([]byte, 8)
+		_, err = io.ReadFull(server, buf)
+		require.NoError(t, err)
+		_, err = server.Write(buf)
+		require.ErrorIs(t, errors.Join(err, server.Flush(timeout(t, 10*time.Second))), nng.ErrConnShut)
+
+		client, s = mustPipe(t, p)
+		server = s.(*nng.Conn)
+		require.NoError(t, server.SetWriteDeadline(time.Now().Add(50*time.Millisecond)))
+		_, err = server.Write(body)
+		if err == nil {
+			err = server.CloseWrite()
+		}
+		require.ErrorIs(t, err, os.ErrDeadlineExceeded, "nobody reads")
+		require.NoError(t, client.Close())
+		require.NoError(t, server.Close())
+		require.ErrorIs(t, server.CloseWrite(), net.ErrClosed)
+	})
+}
+
 func TestReadAheadRefusals(t *testing.T) {
 	p := newPair(t, false, false)
 	client, s := mustPipe(t, p)

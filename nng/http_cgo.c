@@ -950,6 +950,14 @@ nngo_conn_queue(nng_http_conn *conn)
 	return ((nngo_queue){ .unsent = q[0], .room = q[1] });
 }
 
+int
+nngo_conn_fin(nng_http_conn *conn)
+{
+	return (nni_http_conn_setopt == NULL
+	        ? NNG_ENOTSUP
+	        : nni_http_conn_setopt(conn, "private:fin", NULL, 0, TYPE_OPAQUE));
+}
+
 // Nor does it list the headers of a message. Both kinds of message start with that
 // list, the same in every 1.x release. headers_known makes sure of it once, with a
 // message of ours; where something else is found headers cannot be listed.
@@ -1430,9 +1438,7 @@ reply_linger(nngo_reply *r)
 
 	if (r->linger == 0) {
 		r->linger = now + LINGER_TIME;
-		if (nni_http_conn_setopt != NULL) {
-			(void) nni_http_conn_setopt(conn, "private:fin", NULL, 0, TYPE_OPAQUE);
-		}
+		(void) nngo_conn_fin(conn);
 		if (!reply_reserve(r, LINGER_SIZE)) {
 			return (false);
 		}

@@ -178,6 +178,10 @@ typedef struct {
 
 nngo_queue nngo_conn_queue(nng_http_conn *);
 
+// nngo_conn_fin ends the sending side. It answers NNG_ENOTSUP over TLS, and where the library
+// cannot (patch 0081).
+int nngo_conn_fin(nng_http_conn *);
+
 // An nngo_server counts what is going on in one nng_http_server.
 // NNGO_DRAINING in running makes C tell Go when the count comes to 0.
 #define NNGO_DRAINING (((int64_t) 1) << 62)
