@@ -44,8 +44,8 @@ func givenBack(t *testing.T, then func()) {
 	const n, size = 1000, 64 << 10
 	data := make([]byte, size)
 	debug.FreeOSMemory() // or Go does that in between
-	before := residentBytes(t)
 	nng.ForgetHeapTrims()
+	before := residentBytes(t)
 	var reqs []*nng.Request
 	for range n {
 		req, err := nng.NewRequest("http://127.0.0.1/")
