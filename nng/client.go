@@ -86,11 +86,14 @@ func (c *Client) alloc() (*cClient, error) {
 	return cc, nil
 }
 
+// ended says that the client is closed, or the zero value. The lock is held.
+func (c *Client) ended() bool { return c.closed || c.curl == nil }
+
 // borrow takes a C client for one operation.
 func (c *Client) borrow(op string) (*cClient, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.closed {
+	if c.ended() {
 		return nil, &OpError{Op: op, URL: c.url, Err: ErrClosed}
 	}
 	c.used = true
@@ -211,7 +214,7 @@ func (c *Client) SetMaxBody(bytes int) error {
 	const op = "client set max body"
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.closed {
+	if c.ended() {
 		return &OpError{Op: op, URL: c.url, Err: ErrClosed}
 	}
 	return c.maxBody.set(op, bytes)
@@ -255,7 +258,7 @@ func (c *Client) Transact(ctx context.Context, req *Request, res *Response) erro
 func (c *Client) SetTLS(cfg *TLSConfig) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.closed {
+	if c.ended() {
 		return &OpError{Op: "client set tls", URL: c.url, Err: ErrClosed}
 	}
 	return cfg.use("client set tls", func(s *tlsSettings) error {
@@ -297,7 +300,7 @@ func (c *Client) startOver(cc *cClient) {
 func (c *Client) TLS() (*TLSConfig, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.closed {
+	if c.ended() {
 		return nil, &OpError{Op: "client get tls", URL: c.url, Err: ErrClosed}
 	}
 	if len(c.spare) == 0 {
@@ -329,7 +332,7 @@ func (c *Client) TLS() (*TLSConfig, error) {
 // Connections stay. Closing twice is harmless.
 func (c *Client) Close() error {
 	c.mu.Lock()
-	if c.closed {
+	if c.ended() {
 		c.mu.Unlock()
 		return nil
 	}

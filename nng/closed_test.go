@@ -357,6 +357,52 @@ func tlsSuite(t *testing.T) closedSuite[*nng.TLSConfig] {
 	}
 }
 
+// The zero value of a type that only this package makes is closed: no method of it gets as far
+// as C, panics or waits.
+func TestZeroValues(t *testing.T) {
+	never := timeout(t, time.Minute)
+	for _, x := range []any{
+		&nng.Client{}, &nng.Conn{}, &nng.Handler{}, &nng.Request{}, &nng.Response{}, &nng.Server{},
+		&nng.TLSConfig{}, &nng.WSConn{}, &nng.WSDialer{}, &nng.WSListener{},
+	} {
+		v := reflect.ValueOf(x)
+		for i := range v.NumMethod() {
+			name, method := v.Type().String()+"."+v.Type().Method(i).Name, v.Method(i)
+			args := make([]reflect.Value, method.Type().NumIn())
+			for j := range args {
+				switch in := method.Type().In(j); in {
+				case reflect.TypeFor[context.Context]():
+					args[j] = reflect.ValueOf(never)
+				case reflect.TypeFor[[]byte]():
+					args[j] = reflect.ValueOf([]byte("x"))
+				default:
+					args[j] = reflect.Zero(in)
+				}
+			}
+			assert.NotPanics(t, func() {
+				if method.Type().IsVariadic() {
+					method.CallSlice(args)
+				} else {
+					method.Call(args)
+				}
+			}, name)
+		}
+	}
+	assert.NoError(t, never.Err())
+
+	srv := newServer(t)
+	assert.ErrorIs(t, srv.AddHandler(&nng.Handler{}), nng.ErrClosed)
+	assert.ErrorIs(t, srv.ResError(&nng.Response{}), nng.ErrClosed)
+	_, err := new(nng.Client).Connect(t.Context())
+	assert.ErrorIs(t, err, nng.ErrClosed)
+	_, err = new(nng.Conn).Read(make([]byte, 1))
+	assert.ErrorIs(t, err, nng.ErrClosed)
+	_, err = new(nng.WSConn).ReadMessage(t.Context())
+	assert.ErrorIs(t, err, nng.ErrClosed)
+	assert.ErrorIs(t, new(nng.WSListener).Listen(), nng.ErrClosed)
+	assert.ErrorIs(t, new(nng.Server).Start(), nng.ErrClosed)
+}
+
 func TestClosedServer(t *testing.T) {
 	t.Run("held", func(t *testing.T) {
 		srv, err := nng.HoldServer("http://127.0.0.1:0")

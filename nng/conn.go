@@ -75,6 +75,7 @@ func (c *Conn) io() *traffic {
 	defer c.callMu.Unlock()
 	t := c.traffic.Load()
 	if t == nil {
+		c.closed.CompareAndSwap(false, c.c == nil) // the zero value
 		t = &traffic{
 			readDeadline:  newDeadline(),
 			writeDeadline: newDeadline(),
@@ -170,7 +171,7 @@ func (c *Conn) address(remote bool) net.Addr {
 		at = &c.remote
 	}
 	if *at == nil {
-		if c.closed.Load() {
+		if c.open("address") != nil {
 			return unknownAddr{}
 		}
 		*at = c.addr(remote)
@@ -180,7 +181,7 @@ func (c *Conn) address(remote bool) net.Addr {
 
 // open answers ErrClosed if the connection is closed.
 func (c *Conn) open(op string) error {
-	if c.closed.Load() {
+	if c.closed.Load() || c.c == nil {
 		return closedError(op)
 	}
 	return nil
@@ -267,6 +268,9 @@ func (c *Conn) Hijack() error {
 //
 // The first call returns nil, further ones ErrClosed.
 func (c *Conn) Close() error {
+	if c.c == nil {
+		return closedError("close")
+	}
 	c.callMu.Lock()
 	first, owned := c.shut(), c.call == nil
 	c.callMu.Unlock()

@@ -150,7 +150,7 @@ func (h *Handler) rebuild(op string) error {
 
 func (h *Handler) changeable(op string) error {
 	switch {
-	case h.closed:
+	case h.closed || h.alloc == nil:
 		return closedError(op)
 	case h.server != nil:
 		return refuse(op, h.path, ErrBusy, "the handler is on a server; DelHandler first")

@@ -131,6 +131,9 @@ func (s *Server) SetLimits(l Limits) error {
 
 // Limits returns what SetLimits has set, 0 where the defaults hold.
 func (s *Server) Limits() Limits {
+	if s.shared == nil { // the zero value
+		return Limits{}
+	}
 	s.shared.mu.Lock()
 	defer s.shared.mu.Unlock()
 	return s.shared.limits
@@ -258,6 +261,9 @@ func (s *cServer) stats() ServerStats {
 // Info, and for idle connections, which are no fault, Debug. nil means slog.Default. All who
 // hold the address share it.
 func (s *Server) SetErrorLog(log *slog.Logger) {
+	if s.shared == nil { // the zero value
+		return
+	}
 	s.shared.mu.Lock()
 	s.shared.log = log
 	s.shared.mu.Unlock()

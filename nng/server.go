@@ -83,7 +83,7 @@ func HoldServer(rawURL string) (*Server, error) {
 // open locks the server for a call that needs it; nil means go on, and then unlock.
 func (s *Server) open(op string) error {
 	s.mu.Lock()
-	if s.state == serverClosed {
+	if s.state == serverClosed || s.shared == nil {
 		s.mu.Unlock()
 		return &OpError{Op: op, URL: s.url, Err: ErrClosed}
 	}
@@ -165,6 +165,9 @@ func (s *Server) Stop(ctx context.Context) error {
 // Close waits a second for handlers to return; after that the rest happens when they
 // do. Closing twice is harmless.
 func (s *Server) Close() error {
+	if s.shared == nil { // the zero value
+		return nil
+	}
 	s.mu.Lock()
 	grace := time.NewTimer(closeGrace)
 	defer grace.Stop()

@@ -153,7 +153,7 @@ func (c *WSConn) SetKeepAlive(on bool) error {
 func (c *WSConn) setBool(op, option string, on bool) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if isOver(c.closing) {
+	if c.c == nil || isOver(c.closing) {
 		return closedError(op)
 	}
 	return check(op, "", int(connErrno(Errno(C.nng_stream_set_bool(c.c, cstring(option), C.bool(on))))))
@@ -161,7 +161,7 @@ func (c *WSConn) setBool(op, option string, on bool) error {
 
 // take waits for the turn to send or to receive.
 func (c *WSConn) take(op string, ctx context.Context, turn chan struct{}) error {
-	if isOver(c.closing) {
+	if c.c == nil || isOver(c.closing) {
 		return closedError(op)
 	}
 	if ctx.Err() != nil {
@@ -302,6 +302,9 @@ func (c *WSConn) WriteMessage(ctx context.Context, data []byte) error {
 // nng never waits for the answer to it, and answers the close frame of a peer only with
 // our patch (defect W6). Closing twice is harmless.
 func (c *WSConn) Close() error {
+	if c.c == nil { // the zero value
+		return nil
+	}
 	c.closed.Do(func() {
 		c.mu.Lock()
 		close(c.closing)

@@ -115,7 +115,7 @@ func (d *WSDialer) Dial(ctx context.Context) (*WSConn, error) {
 		return fail(contextErrno(ctx))
 	}
 	d.mu.Lock()
-	if d.closed {
+	if d.closed || d.closing == nil { // closed, or the zero value
 		d.mu.Unlock()
 		return fail(ErrClosed)
 	}
@@ -239,7 +239,7 @@ func (d *WSDialer) URL() string { return d.url }
 // waits a second at most for C to do that. Connections stay. Closing twice is harmless.
 func (d *WSDialer) Close() error {
 	d.mu.Lock()
-	if !d.closed {
+	if !d.closed && d.closing != nil {
 		d.closed = true
 		close(d.closing)
 		d.tls.release()

@@ -73,7 +73,7 @@ func NewWSListener(rawURL string) (*WSListener, error) {
 // open locks the listener for a call that needs it; nil means go on, and then unlock.
 func (l *WSListener) open(op string) error {
 	l.mu.Lock()
-	if l.closed {
+	if l.closed || l.shared == nil {
 		l.mu.Unlock()
 		return &OpError{Op: op, URL: l.url, Err: ErrClosed}
 	}
@@ -336,6 +336,9 @@ const (
 // connections that many clients are bringing in this very moment (defect W2), and the
 // listener until the address is stopped for all (defect W19).
 func (l *WSListener) Close() error {
+	if l.shared == nil { // the zero value
+		return nil
+	}
 	grace := time.NewTimer(closeGrace)
 	defer grace.Stop()
 	l.mu.Lock()
