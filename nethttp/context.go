@@ -1,31 +1,36 @@
 package nethttp
 
 import (
+	"context"
+	"errors"
 	"net/http"
 	"sync"
 	"time"
 
 	"github.com/gonng/nnghttp/internal/lazycontext"
+	"github.com/gonng/nnghttp/nng"
 )
 
 // A requestContext is the context of a request. It ends when the handler returns, when the
 // server is closed, when reading or writing fails, and when the client goes.
 //
-// nng does not tell that a client has gone: only a read finds out, and nng cannot take a
-// read back without closing the connection (defect CL18). So one is started only for a
-// handler that has asked for Done and is still running after watchDelay. Its connection is
-// closed behind the reply, unless it is hijacked.
+// nng does not tell that a client has gone. So whoever has asked for Done and is still running
+// after watchDelay has its connection watched, with nng.Conn.AwaitData. Without our patches only
+// a read finds out, and nng cannot take that back without closing the connection (defect CL18):
+// there the connection is closed behind the reply, unless it is hijacked.
 type requestContext struct {
 	lazycontext.Context
 	w *response
 
-	mu      sync.Mutex
-	timer   *time.Timer   // set by the first Done
-	ended   bool          // no read is started any more
-	stop    sync.Once     // ends the read, if one was started
-	reading chan struct{} // closed when the read that was started has returned
-	byte    [1]byte       // a pipelined request's first byte, which the read has brought
-	got     int
+	mu       sync.Mutex
+	timer    *time.Timer        // set by the first Done
+	ended    bool               // no watch is started any more
+	stop     sync.Once          // ends the watch, if one was started
+	watching chan struct{}      // closed when the watch that was started has ended
+	giveUp   context.CancelFunc // ends it
+	reading  bool               // with a read
+	byte     [1]byte            // a pipelined request's first byte, which the read has brought
+	got      int
 }
 
 // watchDelay is how long a handler runs before its client is watched.
@@ -65,15 +70,29 @@ func (c *requestContext) watch() {
 		c.mu.Unlock()
 		return
 	}
-	reading := make(chan struct{})
-	c.reading = reading
+	watching := make(chan struct{})
+	ctx, giveUp := context.WithCancel(context.Background())
+	c.watching, c.giveUp = watching, giveUp
+	c.reading = !canAwait(c.w.conn)
+	read := c.reading
 	c.mu.Unlock()
-	defer close(reading)
-	n, err := c.w.conn.Read(c.byte[:])
-	c.got = n
-	if err != nil && !isTimeout(err) {
+	defer close(watching)
+	var err error
+	if read {
+		c.got, err = c.w.conn.Read(c.byte[:])
+	} else {
+		err = c.w.conn.AwaitData(ctx)
+	}
+	if err != nil && ctx.Err() == nil && !isTimeout(err) {
 		c.Cancel()
 	}
+}
+
+// canAwait says whether the library can watch a connection without reading.
+func canAwait(conn *nng.Conn) bool {
+	over, cancel := context.WithCancel(context.Background())
+	cancel()
+	return !errors.Is(conn.AwaitData(over), nng.ErrNotSupported)
 }
 
 func isTimeout(err error) bool {
@@ -85,7 +104,7 @@ func isTimeout(err error) bool {
 func (c *requestContext) watched() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.reading != nil
+	return c.reading
 }
 
 // stopWatching ends the watch and returns what it has read. From then on the connection's
@@ -93,7 +112,7 @@ func (c *requestContext) watched() bool {
 func (c *requestContext) stopWatching() []byte {
 	c.mu.Lock()
 	c.ended = true
-	none := c.timer == nil // and so there was no read
+	none := c.timer == nil // and so there was no watch
 	c.mu.Unlock()
 	if !none {
 		c.stop.Do(c.endWatch)
@@ -103,14 +122,20 @@ func (c *requestContext) stopWatching() []byte {
 
 func (c *requestContext) endWatch() {
 	c.mu.Lock()
-	reading := c.reading
+	watching, giveUp, reading := c.watching, c.giveUp, c.reading
 	if c.timer != nil {
 		c.timer.Stop()
 	}
 	c.mu.Unlock()
-	if reading != nil {
+	if watching == nil {
+		return
+	}
+	giveUp()
+	if reading {
 		_ = c.w.conn.SetReadDeadline(time.Unix(1, 0))
-		<-reading
+	}
+	<-watching
+	if reading {
 		_ = c.w.conn.SetReadDeadline(time.Time{})
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -264,8 +265,10 @@ func TestContextEnds(t *testing.T) {
 	})
 }
 
-// TestWatchedConnection: nng cannot take back the read that watches a client.
+// TestWatchedConnection: to watch a client takes nothing from its connection, which goes on.
+// Without the patch for it a read watches, and nng cannot take that back (CL18).
 func TestWatchedConnection(t *testing.T) {
+	stays := !lib.Lacks("cl18")
 	addr := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		wait, err := time.ParseDuration(r.Header.Get("Wait"))
 		assert.NoError(t, err)
@@ -289,10 +292,16 @@ func TestWatchedConnection(t *testing.T) {
 	t.Run("a long handler", func(t *testing.T) {
 		t.Parallel()
 		c := dial(t, addr)
-		res, body := c.ask(request("1200ms"))
-		require.Equal(t, "done", body)
-		require.True(t, res.Close)
-		c.ended()
+		for range 2 {
+			res, body := c.ask(request("1200ms"))
+			require.Equal(t, "done", body)
+			require.Equal(t, !stays, res.Close)
+			if !stays {
+				c.ended()
+				return
+			}
+		}
+		c.alive2(request("0s"))
 	})
 	t.Run("a long handler with a body", func(t *testing.T) {
 		t.Parallel()
@@ -304,7 +313,7 @@ func TestWatchedConnection(t *testing.T) {
 		require.Equal(t, "done", body)
 		c.alive2(request("0s"))
 	})
-	t.Run("a pipelined request", func(t *testing.T) { // is not answered, and the client is told
+	t.Run("a pipelined request", func(t *testing.T) { // if it is not answered the client is told
 		t.Parallel()
 		c := dial(t, addr)
 		c.send(request("1200ms"))
@@ -312,8 +321,28 @@ func TestWatchedConnection(t *testing.T) {
 		c.send(request("0s"))
 		res, body := c.answer("GET")
 		require.Equal(t, "done", body)
-		require.True(t, res.Close)
+		require.Equal(t, !stays, res.Close)
+		if stays {
+			_, body = c.answer("GET")
+			require.Equal(t, "done", body)
+			c.alive2(request("0s"))
+			return
+		}
 		c.ended()
+	})
+	t.Run("a large pipelined request", func(t *testing.T) { // of which much is not read yet
+		t.Parallel()
+		c := dial(t, addr)
+		c.send(request("1200ms"))
+		time.Sleep(100 * time.Millisecond)
+		large := "POST / HTTP/1.1\r\nHost: x\r\nWait: 0s\r\nContent-Length: 200000\r\n\r\n" + strings.Repeat("x", 200_000)
+		go func() { _, _ = io.WriteString(c, large) }()
+		_, body := c.answer("GET")
+		require.Equal(t, "done", body)
+		if stays {
+			_, body = c.answer("POST")
+			require.Equal(t, "done", body)
+		}
 	})
 	t.Run("a flushed answer", func(t *testing.T) { // which has promised to go on
 		t.Parallel()
@@ -330,6 +359,11 @@ func TestWatchedConnection(t *testing.T) {
 		c.send(get)
 		_, body := c.answer("GET")
 		require.Equal(t, "done", body)
+		if stays {
+			_, body = c.answer("GET")
+			require.Equal(t, "done", body)
+			return
+		}
 		c.ended() // no half of a request is ever taken for one
 	})
 	t.Run("a hijacker", func(t *testing.T) { // gets what the watch has read
@@ -362,6 +396,45 @@ func TestWatchedConnection(t *testing.T) {
 		_, body := c.answer("GET")
 		require.Equal(t, `"hello\n" <nil>`, body)
 	})
+}
+
+// TestRequestBehindAWatchedResponse: a client may use its connection again as soon as it has the
+// whole response, and a POST is not sent twice. httputil.ReverseProxy has each request watched.
+func TestRequestBehindAWatchedResponse(t *testing.T) {
+	if lib.Lacks("cl18") {
+		t.Skip("without the patch for it the connection is closed behind the response (CL18)")
+	}
+	addr := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == "POST" {
+			return
+		}
+		w.(http.Flusher).Flush()
+		select {
+		case <-r.Context().Done():
+			t.Error("the context has ended")
+		case <-time.After(1100 * time.Millisecond):
+		}
+		io.WriteString(w, "done")
+	}))
+	var all sync.WaitGroup
+	for range 20 {
+		all.Go(func() {
+			client := &http.Client{Transport: &http.Transport{}}
+			defer client.CloseIdleConnections()
+			res, err := client.Get("http://" + addr)
+			if !assert.NoError(t, err) {
+				return
+			}
+			_, err = io.Copy(io.Discard, res.Body)
+			assert.NoError(t, err)
+			res.Body.Close()
+			res, err = client.Post("http://"+addr, "text/plain", strings.NewReader("x"))
+			if assert.NoError(t, err) {
+				res.Body.Close()
+			}
+		})
+	}
+	all.Wait()
 }
 
 // TestHijackedBeyondTheHandler: when a watched handler returns, the deadline of the connection that

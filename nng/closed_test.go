@@ -217,6 +217,7 @@ func connSuite(t *testing.T) closedSuite[*nng.Conn] {
 	res := func() *nng.Response { return newResponse(t) }
 	return closedSuite[*nng.Conn]{
 		refused: map[string]func(*nng.Conn) error{
+			"AwaitData":        func(c *nng.Conn) error { return c.AwaitData(ctx) },
 			"Close":            func(c *nng.Conn) error { return c.Close() },
 			"CloseWrite":       func(c *nng.Conn) error { return c.CloseWrite() },
 			"Flush":            func(c *nng.Conn) error { return c.Flush(ctx) },

@@ -50,6 +50,7 @@ func intruders(conn *nng.Conn, req *nng.Request, res *nng.Response, hijacks *ato
 		func() { _, _ = conn.ReadAhead(make([]byte, 3), 100) },
 		func() { _ = conn.Unread(make([]byte, 3)) },
 		func() { _ = conn.CloseWrite() },
+		func() { _ = conn.AwaitData(soon()) },
 		func() { _, _ = conn.Write(make([]byte, 100)) },
 		func() { _ = conn.Flush(soon()) },
 		func() { _ = conn.ReadAll(soon(), make([]byte, 3)) },

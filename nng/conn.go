@@ -1,6 +1,7 @@
 package nng
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net"
@@ -434,14 +435,17 @@ func (c *Conn) ReadAhead(p []byte, max int) (int, error) {
 	return c.io().rd.read(c, p, max)
 }
 
-// Unread puts p back in front of what is read next, by Read, ReadReq or whatever else: for who
-// has read on to see where something ends, or which protocol it is. There is room for all that
-// one Read has brought, up to 8 KiB, and Conn keeps no part of p. It waits for a Read that is
-// under way; if that has timed out, p comes before what it will bring. nng's public API has
-// nothing like it.
+// Unread puts p back in front of what is read next, for callers that had to read on to find
+// where something ends, or which protocol it is. C takes it back, and ReadReq and ReadRes find it
+// there; it has room for all that one Read has brought, up to 8 KiB. Where C cannot (a Read has
+// timed out, the stream has ended) Conn keeps it for the next Read, and until that has taken it
+// the others answer ErrState, as behind ReadAhead. Transact has no use for bytes before its
+// response, and fails. Unread waits for a Read that is under way. nng's public API has nothing
+// like it.
 //
-// Errors: *OpError with ErrNotSupported (a libnng without patch 0097, which no bytes at all
-// tell, too), ErrTooLong (no room; nothing was put back), ErrState (OnData reads), net.ErrClosed.
+// Errors: *OpError with ErrNotSupported (a libnng without patch 0097; to find out, give back
+// nothing), ErrTooLong (no room; nothing was put back), ErrState (OnData reads), ErrConnShut (C
+// has closed the connection), net.ErrClosed.
 func (c *Conn) Unread(p []byte) error {
 	if err := c.open("unread"); err != nil {
 		return err
@@ -463,8 +467,12 @@ func (c *Conn) Unread(p []byte) error {
 		enterC()
 		rv := C.nngo_conn_unread(c.c, unsafe.Pointer(&p[0]), C.size_t(len(p)))
 		leaveC()
-		if rv != 0 {
-			return &OpError{Op: "unread", Err: Errno(rv)}
+		switch e := connErrno(Errno(rv)); e {
+		case 0:
+		case ErrState: // C may be reading for who has awaited that, and no longer does
+			s.rest = bytes.Clone(p)
+		default:
+			return &OpError{Op: "unread", Err: e}
 		}
 	}
 	s.came -= int64(len(p)) // they may be of a body that is left

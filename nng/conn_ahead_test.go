@@ -2,6 +2,7 @@ package nng_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -189,6 +190,69 @@ func TestCloseWrite(t *testing.T) {
 		require.NoError(t, client.Close())
 		require.NoError(t, server.Close())
 		require.ErrorIs(t, server.CloseWrite(), net.ErrClosed)
+	})
+}
+
+// To wait for data takes none, and can be given up at any time.
+func TestAwaitData(t *testing.T) {
+	eachTransport(t, func(t *testing.T, p *pair) {
+		client, s := mustPipe(t, p)
+		server := s.(*nng.Conn)
+		ctx := timeout(t, 30*time.Second)
+		over, cancel := context.WithCancel(ctx)
+		cancel()
+		if err := server.AwaitData(over); errors.Is(err, nng.ErrNotSupported) {
+			t.Skip("this libnng can only read (CL18)")
+		} else {
+			require.ErrorIs(t, err, context.Canceled)
+		}
+		buf := make([]byte, 4096)
+		read := func(want string) {
+			t.Helper()
+			n, err := io.ReadFull(server, buf[:len(want)])
+			require.NoError(t, err)
+			require.Equal(t, want, string(buf[:n]))
+		}
+		time.AfterFunc(20*time.Millisecond, func() { fmt.Fprint(client, "hello") })
+		require.NoError(t, server.AwaitData(ctx))
+		require.NoError(t, server.AwaitData(ctx))
+		read("hello")
+		for i := range 4 {
+			short, cancel := context.WithTimeout(ctx, 5*time.Millisecond)
+			require.ErrorIs(t, server.AwaitData(short), context.DeadlineExceeded)
+			cancel()
+			if i%2 == 1 { // C may be reading already
+				require.NoError(t, server.Unread([]byte("given back, then ")))
+			}
+			fmt.Fprint(client, "late")
+			if i%2 == 1 {
+				read("given back, then ")
+			}
+			read("late")
+		}
+		short, cancel := context.WithTimeout(ctx, 5*time.Millisecond)
+		defer cancel()
+		require.ErrorIs(t, server.AwaitData(short), context.DeadlineExceeded)
+		fmt.Fprint(client, "GET /next HTTP/1.1\r\nHost: x\r\n\r\n")
+		req, err := nng.NewRequest("http://x/")
+		require.NoError(t, err)
+		defer req.Close()
+		require.NoError(t, server.ReadReq(ctx, req))
+		require.Equal(t, "/next", req.URI())
+
+		waits := make(chan error)
+		go func() { waits <- server.AwaitData(ctx) }()
+		time.Sleep(20 * time.Millisecond)
+		require.NoError(t, client.Close())
+		require.ErrorIs(t, <-waits, io.EOF)
+		require.ErrorIs(t, server.AwaitData(ctx), io.EOF)
+
+		_, s = mustPipe(t, p)
+		server = s.(*nng.Conn)
+		go func() { waits <- server.AwaitData(ctx) }()
+		time.Sleep(20 * time.Millisecond)
+		require.NoError(t, server.Close())
+		require.ErrorIs(t, <-waits, net.ErrClosed)
 	})
 }
 

@@ -208,6 +208,63 @@ func (c *Conn) readOp(ctx context.Context, op string, start func(*readSide) erro
 	return nil
 }
 
+// AwaitData waits until there is something to read, and takes nothing. When ctx ends the
+// connection stays as it is: what comes later is for the next Read, ReadReq or whatever reads.
+// So a handler can watch whether its client is still there. nng's public API has nothing like it.
+//
+// Errors: *OpError with ErrNotSupported (a libnng without patch 0100), context.Canceled or
+// context.DeadlineExceeded, io.EOF, ErrConnReset and the other errors of Read where the
+// connection has ended, ErrState (a Read has timed out, and has not been done again; OnData reads).
+func (c *Conn) AwaitData(ctx context.Context) error {
+	const op = "await data"
+	if err := c.open(op); err != nil {
+		return err
+	}
+	if !canAwait {
+		return refuse(op, "", ErrNotSupported, "a published libnng finds out only by a read, which takes something")
+	}
+	s := &c.io().rd
+	if err := s.take(ctx, c, op); err != nil {
+		return err
+	}
+	defer s.give()
+	switch {
+	case len(s.rest) > 0:
+		return nil
+	case s.busy:
+		return refuse(op, "", ErrState, readPending)
+	case s.err != nil:
+		return s.err
+	}
+	if err := s.ready(c, op); err != nil {
+		return err
+	}
+	enterC()
+	s.op.started(C.nngo_conn_await(c.c, s.op.c))
+	s.busy = true
+	select {
+	case <-s.op.done:
+	case <-c.io().closing:
+		return closedError(op) // teardown completes the operation
+	case <-ctx.Done():
+		s.op.cancel()
+		<-s.op.done // C completes a cancelled wait at once
+	}
+	s.busy = false
+	switch e := s.op.result; {
+	case e == 0:
+		return nil
+	case ctx.Err() != nil && e == ErrCanceled:
+		return &OpError{Op: op, Err: contextErrno(ctx)}
+	default:
+		s.err = s.failed(c, op, e)
+		return s.err
+	}
+}
+
+// canAwait is whether the library can wait without reading (patch CL18).
+var canAwait = bool(C.nngo_can_await())
+
 const readPending = "there are bytes of a Read that timed out, or of ReadAhead; Read them first"
 
 // shrink gives back a buffer that one large operation has blown up.

@@ -466,6 +466,23 @@ nngo_conn_unread(nng_http_conn *conn, const void *data, size_t len)
 	                                     : nni_http_conn_unread(conn, data, len));
 }
 
+// Patch CL18. Bound weakly it is NULL in other libraries.
+extern void nni_http_conn_await(nng_http_conn *, nng_aio *) __attribute__((weak));
+
+bool
+nngo_can_await(void)
+{
+	return (nni_http_conn_await != NULL);
+}
+
+nngo_started
+nngo_conn_await(nng_http_conn *conn, nngo_op *op)
+{
+	nngo_op_begin(op);
+	nni_http_conn_await(conn, op->aio);
+	return (nngo_op_started(op));
+}
+
 nngo_started
 nngo_conn_read_req(nng_http_conn *conn, nng_http_req *req, nngo_op *op)
 {

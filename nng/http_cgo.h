@@ -93,6 +93,8 @@ nngo_started nngo_conn_read_res(nng_http_conn *, nng_http_res *, nngo_op *);
 // nngo_can_unread tells.
 bool nngo_can_unread(void);
 int  nngo_conn_unread(nng_http_conn *, const void *, size_t);
+nngo_started nngo_conn_await(nng_http_conn *, nngo_op *); // if nngo_can_await
+bool         nngo_can_await(void);
 nngo_started nngo_conn_transact(nng_http_conn *, nng_http_req *, nng_http_res *, size_t max, nngo_op *);
 nngo_started nngo_client_connect(nng_http_client *, nngo_op *);
 nngo_started nngo_client_transact(nng_http_client *, nng_http_req *, nng_http_res *, size_t max, nngo_op *);
