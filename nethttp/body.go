@@ -3,6 +3,7 @@ package nethttp
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"errors"
 	"io"
 	"math"
@@ -34,7 +35,8 @@ type body struct {
 	chunks *chunkSource // nil for a Content-Length
 	sawEOF bool
 	closed bool
-	broken bool // reading has failed, or was given up: the connection ends with the reply
+	broken bool  // reading has failed, or was given up: the connection ends with the reply
+	failed error // why
 }
 
 // newBody makes the body of w's request, which has one.
@@ -107,7 +109,7 @@ func (b *body) read(p []byte) (int, error) {
 
 // fail notes that the rest of the body cannot be had, so nothing behind it either.
 func (b *body) fail(err error) {
-	b.broken = true
+	b.broken, b.failed = true, err
 	if !errors.Is(err, os.ErrDeadlineExceeded) {
 		b.closed = b.chunks != nil // its reader has lost the framing
 		if op := (*nng.OpError)(nil); errors.As(err, &op) || err == io.ErrUnexpectedEOF {
@@ -181,11 +183,11 @@ func (b *body) Close() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
-		return nil
+		return b.failed
 	}
 	err := b.skip()
 	b.closed = true
-	return err
+	return cmp.Or(err, b.failed)
 }
 
 // discard reads what is left, up to 256 KiB, and reports whether that is all. If it is

@@ -19,6 +19,8 @@ import (
 // ListenAndServe serves h on the address of a URL such as "http://127.0.0.1:8080", until
 // it fails. It is http.ListenAndServe with libnng underneath. For https use a Server with
 // TLS; for a port that the system chooses nng.HoldServer, Server.Start and nng.Server.Addr.
+//
+// Errors: those of Server.ListenAndServe.
 func ListenAndServe(url string, h http.Handler) error {
 	return (&Server{Handler: h}).ListenAndServe(url)
 }
@@ -45,7 +47,7 @@ type Server struct {
 
 	// MaxHeaderBytes bounds the sum of all names and values in the head of a request, and
 	// MaxHeaderFields the lines with fields; others get 431. 0 means http.DefaultMaxHeaderBytes,
-	// and 1000. They become limits of the nng servers (see nng.Limits; as in net/http, 4096 bytes
+	// and 1000, or what SetLimits has set; below 0 is no bound. They become limits of the nng servers (see nng.Limits; as in net/http, 4096 bytes
 	// are for the request line and for what is between the fields), so nothing is done for a head
 	// that is beyond those. A single line has 64 KiB at the most.
 	MaxHeaderBytes  int
@@ -89,6 +91,8 @@ type Server struct {
 	active     *response     // the first of those that are being served, without hijacked ones
 	inFlight   int           // how many these are
 	idle       chan struct{} // closed when there are none any more, once closing
+
+	boundsHeads atomic.Bool // because an nng server that we serve on cannot
 }
 
 type route struct {
@@ -239,11 +243,15 @@ func (s *Server) limit(srv *nng.Server) error {
 	l.WriteStallTimeout = cmp.Or(s.WriteStallTimeout, l.WriteStallTimeout)
 	l.MaxConns = cmp.Or(s.MaxConns, l.MaxConns)
 	others := l != before
-	if s.MaxHeaderBytes > 0 {
-		l.MaxHeaderBytes = s.MaxHeaderBytes + headSlop
+	switch n := s.MaxHeaderBytes; {
+	case n > 0:
+		l.MaxHeaderBytes = n + headSlop
+	case n < 0:
+		l.MaxHeaderBytes = -1
 	}
-	if s.MaxHeaderFields > 0 {
-		l.MaxHeaderFields = s.MaxHeaderFields
+	l.MaxHeaderFields = cmp.Or(s.MaxHeaderFields, l.MaxHeaderFields)
+	if _, err := srv.Stats(); errors.Is(err, nng.ErrNotSupported) { // nor can it keep limits
+		s.boundsHeads.Store(true)
 	}
 	if l == before {
 		return nil
@@ -406,10 +414,10 @@ func (s *Server) admit(w *response, head nng.RequestHead) error {
 	for _, f := range head.Headers {
 		size += len(f.Name) + len(f.Value)
 	}
-	if limit <= 0 {
+	if limit == 0 && s.boundsHeads.Load() {
 		limit = http.DefaultMaxHeaderBytes
 	}
-	if size > limit || s.MaxHeaderFields > 0 && len(head.Headers) > s.MaxHeaderFields {
+	if limit > 0 && size > limit || s.MaxHeaderFields > 0 && len(head.Headers) > s.MaxHeaderFields {
 		return &refusal{http.StatusRequestHeaderFieldsTooLarge, "the head of the request is too large"}
 	}
 	if err := s.enter(w); err != nil {

@@ -478,6 +478,47 @@ func TestServerHeadLimits(t *testing.T) {
 	require.NoError(t, other.Close())
 }
 
+// A limit on heads that is 0 is what SetLimits has set, and one below 0 is none.
+func TestMaxHeaderOfSetLimits(t *testing.T) {
+	if lib.Lacks("p7") {
+		t.Skip("this library cannot keep limits on heads (P7)")
+	}
+	ask := func(s *nethttp.Server, l nng.Limits) int {
+		holdMu.Lock()
+		srv, err := nng.HoldServer("http://127.0.0.1:0")
+		require.NoError(t, err)
+		defer srv.Close()
+		require.NoError(t, srv.SetLimits(l))
+		s.Handler = http.NotFoundHandler()
+		require.NoError(t, s.Start(srv))
+		holdMu.Unlock()
+		defer s.Close()
+		a, err := srv.Addr()
+		require.NoError(t, err)
+		c := dial(t, a.String())
+		go func() { // the server may answer before all of it is there
+			_, _ = io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n"+strings.Repeat("A: "+strings.Repeat("b", 1500)+"\r\n", 1500)+"\r\n")
+		}()
+		res, _ := c.answer("GET")
+		return res.StatusCode
+	}
+	for name, x := range map[string]struct {
+		s      *nethttp.Server
+		l      nng.Limits
+		status int
+	}{
+		"the defaults":        {s: &nethttp.Server{}, status: 431},
+		"SetLimits":           {s: &nethttp.Server{}, l: nng.Limits{MaxHeaderBytes: 4 << 20, MaxHeaderFields: 2000}, status: 404},
+		"SetLimits, none":     {s: &nethttp.Server{}, l: nng.Limits{MaxHeaderBytes: -1, MaxHeaderFields: -1}, status: 404},
+		"none":                {s: &nethttp.Server{MaxHeaderBytes: -1, MaxHeaderFields: -1}, status: 404},
+		"fields alone":        {s: &nethttp.Server{MaxHeaderBytes: -1}, status: 431},
+		"bytes alone":         {s: &nethttp.Server{MaxHeaderFields: -1}, status: 431},
+		"less than SetLimits": {s: &nethttp.Server{MaxHeaderBytes: 1 << 20}, l: nng.Limits{MaxHeaderBytes: 4 << 20, MaxHeaderFields: 2000}, status: 431},
+	} {
+		assert.Equal(t, x.status, ask(x.s, x.l), name)
+	}
+}
+
 func TestServerTimeouts(t *testing.T) {
 	readErr := make(chan error, 1)
 	s := &nethttp.Server{

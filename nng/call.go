@@ -36,9 +36,9 @@ import "C"
 // reply has been written the connection is closed instead. ErrAbortHandler, as
 // error or panic, closes the connection without a word.
 //
-// The function runs in a goroutine of its own, and may block, panic and end its goroutine.
-// Others use the goroutine afterwards, so what it sets for it or for its thread
-// (runtime.LockOSThread, pprof.SetGoroutineLabels) it takes back.
+// The function runs in a goroutine of its own, and may block, panic and call runtime.Goexit.
+// The goroutine is used again: undo runtime.LockOSThread and pprof.SetGoroutineLabels before you
+// return.
 type HandlerFunc func(ctx context.Context, conn *Conn, req *Request) (*Response, error)
 
 // ErrAbortHandler makes the server drop the connection, silently, when a handler

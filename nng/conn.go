@@ -188,7 +188,8 @@ func (c *Conn) open(op string) error {
 	return nil
 }
 
-// SetDeadline sets the read and the write deadline.
+// SetDeadline sets the read and the write deadline. Its only error, and that of the other two,
+// is net.ErrClosed.
 func (c *Conn) SetDeadline(t time.Time) error {
 	if err := c.open("set deadline"); err != nil {
 		return err
@@ -419,7 +420,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 	return c.io().rd.read(c, p, len(p))
 }
 
-// ReadAhead is Read for who reads in small pieces what may be long: while much arrives, one
+// ReadAhead is Read for callers that take many small pieces of a long stream: while much arrives, one
 // read of C takes up to max bytes, 64 KiB at the most, and what p has no room for is kept for
 // the next Read or ReadAhead. Until all of that has been taken ReadReq, ReadRes, ReadAll,
 // Transact and OnData answer ErrState, and a handler that returns has the connection closed.
@@ -495,7 +496,10 @@ func (c *Conn) Write(p []byte) (int, error) {
 }
 
 // Flush waits until everything written has been taken by the kernel, or over TLS
-// by the TLS engine, and returns the error if any of it could not be sent.
+// by the TLS engine, and returns the error if any of it could not be sent. A context that ends
+// does no harm to what is queued.
+//
+// Errors: those of Write, context.Canceled, context.DeadlineExceeded.
 func (c *Conn) Flush(ctx context.Context) error {
 	_, err := c.writeOp(ctx, "flush", nil)
 	return err

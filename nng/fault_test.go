@@ -164,7 +164,7 @@ func runFaultScenario(t *testing.T, name string) (r faultResult) {
 			}
 		}
 		if err == nil {
-			r.points = int(mem.point) - 1
+			r.points = int(mem.point) - pastEnd
 			return r
 		}
 		text := out.String()
@@ -198,6 +198,10 @@ func faultPlace(mem *faultMemory) string {
 	return strings.Join(lines[:min(len(lines), 7)], " < ")
 }
 
+// pastEnd is how many runs in which nothing failed end the search: the number of allocations
+// varies a little.
+const pastEnd = 3
+
 // TestAllocationFailuresChild is the child.
 func TestAllocationFailuresChild(t *testing.T) {
 	if os.Getenv(faultFile) == "" {
@@ -230,7 +234,7 @@ func TestAllocationFailuresChild(t *testing.T) {
 		base = max(base, settle(live))
 	}
 	past := 0
-	for k := from; past < 3; k++ {
+	for k := from; past < pastEnd; k++ {
 		atomic.StoreUint64(&mem.point, k)
 		atomic.StoreUint64(&mem.count, 0)
 		atomic.StoreUint64(&mem.failed, 0)
@@ -239,7 +243,7 @@ func TestAllocationFailuresChild(t *testing.T) {
 		err := run()
 		atomic.StoreUint64(&mem.armed, 0)
 		if atomic.LoadUint64(&mem.failed) == 0 {
-			past++ // fewer allocations than that; the number varies a little
+			past++ // fewer allocations than that
 			continue
 		}
 		past = 0

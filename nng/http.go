@@ -24,7 +24,9 @@
 // the caller, who calls Close. What a handler is given is borrowed and ends when it
 // returns, unless it hijacks the connection. What a handler returns, and a handler
 // that is added to a server, belong to the server. After Close every method answers
-// ErrClosed, or the zero value if it returns no error.
+// ErrClosed, or the zero value if it returns no error. So do the zero values of these types:
+// make each with its New function, HoldServer, Connect or Accept. (Those of Limits and other
+// plain structs are as good as any.)
 //
 // # Threads
 //

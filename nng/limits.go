@@ -32,7 +32,8 @@ const (
 //	the head of the first request            ReadHeaderTimeout, since accept or handshake
 //	the first byte of a later one            IdleTimeout
 //	the rest of that head                    ReadHeaderTimeout
-//	a body that is collected (CollectBody)   ReadHeaderTimeout, and a second for each KiB
+//	a body that is collected (CollectBody)   ReadHeaderTimeout, and a second for each KiB,
+//	                                         anew for each part: 16 KiB, then as much again
 //	a handler, or its reads                  none; see Conn's deadlines
 //	the client, to take what is sent to it   WriteStallTimeout
 //	a WebSocket, for WSListener.Accept       ReadHeaderTimeout, since the handshake
@@ -48,10 +49,11 @@ type Limits struct {
 	// TLSHandshakeTimeout is how long the handshake may take, from the accept on.
 	TLSHandshakeTimeout time.Duration
 
-	// WriteStallTimeout is how long a client may take not one byte of a response, also of
-	// one that a handler is writing. Who reads slowly gets all of it, as long as its
-	// system confirms some bytes in that time: one with a small receive buffer may
-	// confirm 2 KiB at once and then nothing for long.
+	// WriteStallTimeout is how long a client may take no byte of a response, also of one
+	// that a handler is writing, whose Write then answers ErrConnShut. Who reads slowly gets
+	// all of it, as long as its system confirms some bytes in that time: one with a small
+	// receive buffer may confirm 2 KiB at once and then nothing for long. A TLS library takes
+	// whole records, of up to 16 KiB, so over TLS a client has to read 550 bytes a second.
 	WriteStallTimeout time.Duration
 
 	// MaxConns bounds the open connections, without hijacked ones, and without WebSockets, also
@@ -113,9 +115,9 @@ func (l Limits) wanted() string {
 	return strings.Join(names, ", ")
 }
 
-// SetLimits sets the limits of the server, at any time; they hold from then on, but for
-// MaxHeader also for connections that are open. All who hold the address share them. A Server that nobody has
-// set them for has the defaults.
+// SetLimits sets the limits of the server, at any time; they hold from then on, also for
+// connections that are open, except MaxHeaderBytes and MaxHeaderFields, which hold for new ones.
+// All who hold the address share them. A Server that nobody has set them for has the defaults.
 //
 // A library without our patches has no limits: it waits forever, and the defaults cannot
 // be kept (defect S16). Put a proxy in front there.

@@ -232,6 +232,16 @@ func TestLimitsLeaveHandlersAlone(t *testing.T) {
 }
 
 // Who has set no limits has the defaults.
+// The documents promise these.
+func TestDefaultsOfLimits(t *testing.T) {
+	assert.Equal(t, 30*time.Second, nng.DefaultReadHeaderTimeout)
+	assert.Equal(t, 3*time.Minute, nng.DefaultIdleTimeout)
+	assert.Equal(t, 10*time.Second, nng.DefaultTLSHandshakeTimeout)
+	assert.Equal(t, 30*time.Second, nng.DefaultWriteStallTimeout)
+	assert.Equal(t, 1<<20, nng.DefaultMaxHeaderBytes)
+	assert.Equal(t, 1000, nng.DefaultMaxHeaderFields)
+}
+
 func TestDefaultLimits(t *testing.T) {
 	needLimits(t)
 	if testing.Short() {

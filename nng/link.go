@@ -13,7 +13,7 @@ import "C"
 // Link says which libnng this program was linked with.
 type Link struct {
 	// Mode is how it was linked, as the build tag says: "vendored", "system",
-	// "custom", "notls", "nohttp", "reference" or "asan".
+	// "custom", "notls", "nohttp", "noloop", "reference" or "asan".
 	Mode string
 	// Version is the library's own word (nng_version), such as "1.5.2".
 	Version string

@@ -6,6 +6,9 @@ package nng
 
 // #cgo CFLAGS: -I${SRCDIR}/../build/nng-notls/include
 // #cgo LDFLAGS: ${SRCDIR}/../build/nng-notls/lib/libnng.a -lpthread
+// #if !__has_include("nnghttp_build.h")
+// #error "libnng is not built: run 'make lib-notls' in the folder of github.com/gonng/nnghttp first"
+// #endif
 import "C"
 
 const linkMode = "notls"

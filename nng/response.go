@@ -11,7 +11,9 @@ import "C"
 // Response is an HTTP response (nng_http_res).
 //
 // The caller of NewResponse owns it and closes it, unless a handler returns it:
-// then it belongs to the server. All methods may be called concurrently.
+// then it belongs to the server. All methods may be called concurrently. Errors of those that
+// change it: ErrInvalid (a status that is not 100 to 999, what C would misread), ErrBusy (an
+// operation uses it), ErrClosed, ErrNoMemory.
 type Response struct {
 	message
 	isError bool

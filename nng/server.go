@@ -1,6 +1,7 @@
 package nng
 
 import (
+	"errors"
 	"context"
 	"net"
 	"os"
@@ -399,13 +400,20 @@ func (s *Server) SetErrorFile(status int, file string) error {
 	if info, err := os.Stat(file); err == nil && !info.Mode().IsRegular() && !info.IsDir() {
 		return refuse("set error file", strconv.Quote(short(file)), ErrInvalid, "that is no regular file, so reading it may wait")
 	}
-	return s.with("set error file", func(c *C.nng_http_server) C.int {
+	err := s.with("set error file", func(c *C.nng_http_server) C.int {
 		return C.nng_http_server_set_error_file(c, C.uint16_t(status), cstring(file))
 	})
+	var e *OpError
+	if errors.As(err, &e) && e.Err != ErrClosed {
+		e.URL = strconv.Quote(short(file))
+	}
+	return err
 }
 
 // ResError replaces the body of a response by the server's error page for its status
 // (nng_http_server_res_error).
+//
+// Errors: ErrInvalid (nil), ErrBusy (an operation uses the response), ErrClosed, ErrNoMemory.
 func (s *Server) ResError(res *Response) error {
 	if res == nil {
 		return refuse("res error", s.url, ErrInvalid, "the response is nil")

@@ -81,6 +81,8 @@ func (o *wsOptions) setHeader(name, value string) error {
 
 // SetSendText makes messages go out as text instead of binary (NNG_OPT_WS_SEND_TEXT).
 // They should be UTF-8 then; nng does not check.
+//
+// Errors: ErrBusy (a listener that listens), ErrClosed.
 func (o *wsOptions) SetSendText(on bool) error {
 	return o.set("set send text", func() { o.sendText = on })
 }
@@ -88,6 +90,8 @@ func (o *wsOptions) SetSendText(on bool) error {
 // SetRecvText allows text messages to come in, besides binary ones
 // (NNG_OPT_WS_RECV_TEXT). Otherwise a text message ends the connection, with close code
 // 1003. nng neither tells which kind a message was nor checks that text is UTF-8.
+//
+// Errors: ErrBusy (a listener that listens), ErrClosed.
 func (o *wsOptions) SetRecvText(on bool) error {
 	return o.set("set recv text", func() { o.recvText = on })
 }
@@ -96,6 +100,8 @@ func (o *wsOptions) SetRecvText(on bool) error {
 // bound. It is 1 MiB to start with. A connection ends with close code 1009 when a message
 // is larger. The dialers of a library without our patch ignore the bound (defect W4):
 // there ReadMessage refuses what is larger, when nng has it in memory.
+//
+// Errors: ErrInvalid (a size below 0 or over 4 GiB), ErrBusy (a listener that listens), ErrClosed.
 func (o *wsOptions) SetRecvMaxSize(bytes int) error {
 	return o.setSize("set recv max size", &o.recvMax, bytes)
 }
@@ -105,6 +111,8 @@ func (o *wsOptions) SetRecvMaxSize(bytes int) error {
 // close code 1009, and so does a message of many small ones: of more than 1024 frames, and one
 // more for each 16 bytes of SetRecvMaxSize. In a library without our patch small frames have
 // no bound and cost far more than their bytes (defect W9).
+//
+// Errors: ErrInvalid (a size below 0 or over 4 GiB), ErrBusy (a listener that listens), ErrClosed.
 func (o *wsOptions) SetRecvMaxFrame(bytes int) error {
 	return o.setSize("set recv max frame", &o.recvMaxFrame, bytes)
 }
