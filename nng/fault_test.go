@@ -81,7 +81,7 @@ var faultScenarios = []faultScenario{
 	{name: "messages", run: faultMessages},
 	{name: "server: hold, handlers, start, stop", run: faultServer},
 	{name: "server: a handler in Go", run: faultServe("/go", "GET /go HTTP/1.1\r\nHost: a\r\nX: y\r\nX: z\r\n\r\n", false)},
-	{name: "server: a collected body", run: faultServe("/go", "POST /go HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello", false)},
+	{name: "server: a collected body", run: faultServe("/go", "POST /go HTTP/1.1\r\nHost: a\r\nContent-Length: 50000\r\n\r\n"+strings.Repeat("x", 50000), false)},
 	{name: "server: a pipeline", run: faultServe("/go", strings.Repeat("GET /go HTTP/1.1\r\nHost: a\r\n\r\n", 3), false)},
 	{name: "server: static, file, directory, redirect", run: faultServe("/static", "GET /static HTTP/1.1\r\nHost: a\r\n\r\nGET /file HTTP/1.1\r\nHost: a\r\n\r\nGET /dir/file HTTP/1.1\r\nHost: a\r\n\r\nGET /redirect HTTP/1.1\r\nHost: a\r\n\r\n", false)},
 	{name: "server: errors of its own", run: faultErrors},
