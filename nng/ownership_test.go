@@ -128,10 +128,24 @@ func TestHijackWhileTheHandlerReturns(t *testing.T) {
 	wg.Wait()
 }
 
+// liveMessages is how many requests and responses there are, once what other tests have left is
+// gone.
+func liveMessages(t *testing.T) (n int64) {
+	n = nng.LiveObjects()["requests and responses"]
+	require.Eventually(t, func() bool {
+		was := n
+		runtime.GC()
+		time.Sleep(50 * time.Millisecond)
+		n = nng.LiveObjects()["requests and responses"]
+		return n == was
+	}, 10*time.Second, time.Millisecond)
+	return n
+}
+
 // A request that the handler has closed is freed all the same when the connection is
 // taken.
 func TestRequestClosedBeforeHijack(t *testing.T) {
-	before := nng.LiveObjects()["requests and responses"]
+	before := liveMessages(t)
 	done := make(chan struct{})
 	srv := newServer(t, newHandler(t, "/", func(_ context.Context, c *nng.Conn, r *nng.Request) (*nng.Response, error) {
 		defer close(done)
@@ -184,14 +198,7 @@ func TestDataInsideOtherMemory(t *testing.T) {
 // A response that nobody closes, with a body that is not copied, is freed with it by the
 // collector; that is noticed, and nothing worse.
 func TestForgottenResponseIsFreed(t *testing.T) {
-	before := nng.LiveObjects()
-	require.Eventually(t, func() bool { // what other tests have left goes first
-		was := before["requests and responses"]
-		runtime.GC()
-		time.Sleep(50 * time.Millisecond)
-		before = nng.LiveObjects()
-		return before["requests and responses"] == was
-	}, 10*time.Second, time.Millisecond)
+	before := liveMessages(t)
 	func() {
 		res, err := nng.NewResponse()
 		require.NoError(t, err)
@@ -200,7 +207,7 @@ func TestForgottenResponseIsFreed(t *testing.T) {
 	}()
 	require.Eventually(t, func() bool {
 		runtime.GC()
-		return nng.LiveObjects()["requests and responses"] == before["requests and responses"]
+		return nng.LiveObjects()["requests and responses"] == before
 	}, 10*time.Second, time.Millisecond)
 	assert.Equal(t, int64(1), nng.ForgiveLeaks(), "it is counted")
 }
