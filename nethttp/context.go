@@ -29,6 +29,7 @@ type requestContext struct {
 	watching chan struct{}      // closed when the watch that was started has ended
 	giveUp   context.CancelFunc // ends it
 	reading  bool               // with a read
+	spent    bool               // nng cannot read another request
 	byte     [1]byte            // a pipelined request's first byte, which the read has brought
 	got      int
 }
@@ -74,6 +75,7 @@ func (c *requestContext) watch() {
 	ctx, giveUp := context.WithCancel(context.Background())
 	c.watching, c.giveUp = watching, giveUp
 	c.reading = !canAwait(c.w.conn)
+	c.spent = c.reading
 	read := c.reading
 	c.mu.Unlock()
 	defer close(watching)
@@ -84,6 +86,9 @@ func (c *requestContext) watch() {
 		err = c.w.conn.AwaitData(ctx)
 	}
 	if err != nil && ctx.Err() == nil && !isTimeout(err) {
+		c.mu.Lock()
+		c.spent = true
+		c.mu.Unlock()
 		c.Cancel()
 	}
 }
@@ -100,11 +105,12 @@ func isTimeout(err error) bool {
 	return ok && t.Timeout()
 }
 
-// watched reports whether a read was started. Then nng cannot read another request.
-func (c *requestContext) watched() bool {
+// isSpent reports whether the watch has left the connection so that nng cannot read another
+// request: the client has ended it, or a read was started.
+func (c *requestContext) isSpent() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.reading
+	return c.spent
 }
 
 // stopWatching ends the watch and returns what it has read. From then on the connection's

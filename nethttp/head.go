@@ -101,7 +101,7 @@ func first(h http.Header, key string) string {
 // the handler has left of the body is read now: a client may not look at the response
 // before it has sent everything, and what stays unread would be taken for a request.
 func (w *response) decideClose(h http.Header) {
-	if w.req.Close || hasToken(h["Connection"], "close") || !w.a.keepAlive() || w.ctx.watched() {
+	if w.req.Close || hasToken(h["Connection"], "close") || !w.a.keepAlive() || w.ctx.isSpent() {
 		w.closing = true
 	}
 	if w.body != nil && !w.fullDuplex.Load() && !w.closing {

@@ -366,6 +366,22 @@ func TestWatchedConnection(t *testing.T) {
 		}
 		c.ended() // no half of a request is ever taken for one
 	})
+	t.Run("a client that only listens", func(t *testing.T) { // has gone, and gets its response
+		t.Parallel()
+		if !stays {
+			t.Skip("a read that meets the end closes the connection (CL18)")
+		}
+		c := dial(t, serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			<-r.Context().Done()
+			io.WriteString(w, "done")
+		})))
+		c.send(get)
+		time.Sleep(1100 * time.Millisecond)
+		require.NoError(t, c.CloseWrite())
+		_, body := c.answer("GET")
+		require.Equal(t, "done", body)
+		c.ended()
+	})
 	t.Run("a hijacker", func(t *testing.T) { // gets what the watch has read
 		t.Parallel()
 		c := dial(t, serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

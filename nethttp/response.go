@@ -535,7 +535,7 @@ func (w *response) finish() (res *nng.Response, hijacked, reusable bool) {
 		_, _ = w.out.WriteString("\r\n")
 	}
 	// Before linger it is to be out.
-	w.gather = !w.wrote && !w.mayHaveUnread() && !w.ctx.watched() && w.a.keepAlive()
+	w.gather = !w.wrote && !w.mayHaveUnread() && !w.ctx.isSpent() && w.a.keepAlive()
 	_ = w.out.Flush()
 	if w.body != nil && !w.closing {
 		w.body.discard()

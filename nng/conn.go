@@ -438,7 +438,8 @@ func (c *Conn) ReadAhead(p []byte, max int) (int, error) {
 
 // Unread puts p back in front of what is read next, for callers that had to read on to find
 // where something ends, or which protocol it is. C takes it back, and ReadReq and ReadRes find it
-// there; it has room for all that one Read has brought, up to 8 KiB. Where C cannot (a Read has
+// there; it has room for all that one Read has brought, up to 8 KiB (behind ReadAll there may be less).
+// Where C cannot (a Read has
 // timed out, the stream has ended) Conn keeps it for the next Read, and until that has taken it
 // the others answer ErrState, as behind ReadAhead. Transact has no use for bytes before its
 // response, and fails. Unread waits for a Read that is under way. nng's public API has nothing

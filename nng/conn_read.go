@@ -210,7 +210,9 @@ func (c *Conn) readOp(ctx context.Context, op string, start func(*readSide) erro
 
 // AwaitData waits until there is something to read, and takes nothing. When ctx ends the
 // connection stays as it is: what comes later is for the next Read, ReadReq or whatever reads.
-// So a handler can watch whether its client is still there. nng's public API has nothing like it.
+// So a handler can watch whether its client is still there. Where the peer has ended its direction
+// that is io.EOF, and what was written before and is written then still goes to it. nng's public API
+// has nothing like it.
 //
 // Errors: *OpError with ErrNotSupported (a libnng without patch 0100), context.Canceled or
 // context.DeadlineExceeded, io.EOF, ErrConnReset and the other errors of Read where the
@@ -222,6 +224,9 @@ func (c *Conn) AwaitData(ctx context.Context) error {
 	}
 	if !canAwait {
 		return refuse(op, "", ErrNotSupported, "a published libnng finds out only by a read, which takes something")
+	}
+	if ctx.Err() != nil {
+		return &OpError{Op: op, Err: contextErrno(ctx)}
 	}
 	s := &c.io().rd
 	if err := s.take(ctx, c, op); err != nil {

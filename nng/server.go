@@ -1,8 +1,8 @@
 package nng
 
 import (
-	"errors"
 	"context"
+	"errors"
 	"net"
 	"os"
 	"strconv"

@@ -155,7 +155,8 @@ main(void)
 	nni_http_conn_await(conn, op_start(&o));
 	close(peer);
 	CHECK((rv = op_wait(&o, 5000)) == NNG_ECONNSHUT, "the end: %d", rv);
-	CHECK((rv = await()) == NNG_ECLOSED, "behind the end: %d", rv);
+	CHECK((rv = await()) == NNG_ECONNSHUT, "behind the end: %d", rv);
+	CHECK((rv = await()) == NNG_ECLOSED, "and then: %d", rv);
 	nng_http_conn_close(conn);
 
 	test_step = "the peer goes while nobody waits";
@@ -164,8 +165,36 @@ main(void)
 	give_up(true);
 	close(peer);
 	sleep_ms(50);
-	CHECK((rv = await()) == NNG_ECLOSED, "closed: %d", rv);
+	CHECK((rv = await()) == NNG_ECONNSHUT, "closed: %d", rv);
 	nng_http_conn_close(conn);
+
+	for (int given_up = 0; given_up < 2; given_up++) {
+		test_step = "the peer ends its direction, and still reads";
+		conn      = client_connect(client);
+		MUST((peer = accept(listener, NULL, NULL)) >= 0);
+		MUST(send_all(peer, "abc", 3));
+		read_and_expect("abc", true);
+		if (given_up) {
+			give_up(true);
+			shutdown(peer, SHUT_WR);
+			sleep_ms(20);
+		} else {
+			nni_http_conn_await(conn, op_start(&o));
+			shutdown(peer, SHUT_WR);
+			CHECK((rv = op_wait(&o, 5000)) == NNG_ECONNSHUT, "the end: %d", rv);
+		}
+		CHECK((rv = nni_http_conn_unread(conn, "abc", 3)) == 0, "not taken back: %d", rv);
+		op_buf(&o, "hello", 5);
+		nng_http_conn_write_all(conn, op_start(&o));
+		CHECK((rv = op_wait(&o, 5000)) == 0, "a write behind the peer's end: %d", rv);
+		CHECK(recv(peer, got, 5, MSG_WAITALL) == 5, "it has not arrived");
+		read_and_expect("abc", true);
+		op_buf(&o, got, 1);
+		nng_http_conn_read(conn, op_start(&o));
+		CHECK((rv = op_wait(&o, 5000)) == NNG_ECONNSHUT, "the end of the bytes: %d", rv);
+		nng_http_conn_close(conn);
+		close(peer);
+	}
 
 	test_step = "closed while somebody waits";
 	conn = client_connect(client);
