@@ -111,6 +111,12 @@ fork: setup lib ## 5,000 children started under load; none may inherit a descrip
 sysfaults: setup-test lib ## the command under strace, which makes its system calls fail
 	scripts/with-lib nng $(GO) -C interop test -count=1 -run '^Test(SystemCallsFail|StartFails|GetFaults|LogOnFullDisk)$$' .
 
+conformance: setup lib lib-reference ## the conformance kit on the references in C, package nng, nethttp and net/http
+	scripts/conformance
+
+recordings: setup lib lib-reference ## what the references do, into conformance/recordings; the diff is to be read
+	scripts/record
+
 rapid: setup lib ## 100,000 generated connections to nethttp and net/http
 	RAPID_CHECKS=12500 scripts/with-lib nng $(GO) test -count=1 -timeout 30m -run TestRapid -v ./nethttp
 

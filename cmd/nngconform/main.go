@@ -1,0 +1,58 @@
+// Command nngconform compares an HTTP server with libnng's, case by case: what it answers,
+// what it has understood, what it does with the connection. It needs neither libnng nor cgo:
+// what libnng does was recorded.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+type commands struct {
+	Run     runCmd     `cmd:"" help:"Play the cases against a server, and compare with a recording."`
+	List    listCmd    `cmd:"" help:"List the cases."`
+	Show    showCmd    `cmd:"" help:"Show a case: its bytes, its source, and what each reference did."`
+	Compare compareCmd `cmd:"" help:"Compare two recordings."`
+	Record  recordCmd  `cmd:"" help:"Record what a reference does."`
+}
+
+// Exit codes.
+const (
+	exitDiffers = 1 // there are differences that nobody has listed
+	exitOther   = 2
+)
+
+func main() { os.Exit(run(os.Args[1:])) }
+
+func run(args []string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the program the hard way
+	parser, err := kong.New(&commands{},
+		kong.Name("nngconform"),
+		kong.Description("Compare an HTTP server with libnng's."),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+	)
+	if err != nil {
+		panic(err) // the tags above are wrong
+	}
+	cmd, err := parser.Parse(args)
+	if err == nil {
+		err = cmd.Run()
+	}
+	if errors.Is(err, errDiffers) {
+		return exitDiffers
+	}
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "nngconform: %v\n", err)
+		return exitOther
+	}
+	return 0
+}

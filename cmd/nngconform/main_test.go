@@ -1,0 +1,79 @@
+package main
+
+import (
+	"encoding/json"
+	"io"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/gonng/nnghttp/conformance"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// output runs the command and returns what it says on standard output, and its exit code.
+func output(t *testing.T, args ...string) (string, int) {
+	t.Helper()
+	r, w, err := os.Pipe()
+	require.NoError(t, err)
+	old := os.Stdout
+	os.Stdout = w
+	defer func() { os.Stdout = old }()
+	said := make(chan string)
+	go func() {
+		b, _ := io.ReadAll(r)
+		said <- string(b)
+	}()
+	code := run(args)
+	w.Close()
+	return <-said, code
+}
+
+func TestCommand(t *testing.T) {
+	s := httptest.NewServer(conformance.Handler())
+	defer s.Close()
+
+	text, code := output(t, "list")
+	assert.Zero(t, code)
+	assert.Contains(t, text, "field-lines/blank-before-the-colon")
+
+	text, code = output(t, "show", "field-lines/blank-before-the-colon")
+	assert.Zero(t, code)
+	assert.Contains(t, text, "allowed: 400, closed")
+	assert.Contains(t, text, "nng-1.5.2: 200 echo")
+
+	text, code = output(t, "compare", "nng-1.5.2", "nng-1.5.2-patched")
+	assert.Zero(t, code)
+	assert.Contains(t, text, "cases differ")
+
+	file := filepath.Join(t.TempDir(), "report.json")
+	text, code = output(t, "run", "--addr", s.URL, "--case", "request-line/get", "--json", file)
+	assert.Zero(t, code, text)
+	assert.Contains(t, text, "1 as the reference")
+	b, err := os.ReadFile(file)
+	require.NoError(t, err)
+	var rep conformance.Report
+	require.NoError(t, json.Unmarshal(b, &rep))
+	assert.Equal(t, "request-line/get", rep.Cases[0].ID)
+
+	// net/http takes a control character in a chunk's extension.
+	bad := []string{"run", "--addr", s.URL, "--case", "chunks/control-character-in-a-chunk-extension"}
+	text, code = output(t, bad...)
+	assert.Equal(t, exitDiffers, code)
+	assert.Contains(t, text, "differs, the RFC forbids it")
+	known := filepath.Join(t.TempDir(), "known.yaml")
+	_, code = output(t, append(bad, "--known", known, "--fix")...)
+	assert.Zero(t, code)
+	_, code = output(t, append(bad, "--known", known)...)
+	assert.Zero(t, code)
+
+	for _, wrong := range [][]string{
+		{"run"}, {"run", "--addr", s.URL, "--case", "no/such"}, {"run", "--addr", s.URL, "--reference", "nng-9"},
+		{"run", "--cmd", "false", "--wait", "1s"}, {"run", "--addr", s.URL, "--fix"},
+	} {
+		_, code := output(t, wrong...)
+		assert.Equal(t, exitOther, code, "%v", wrong)
+	}
+}

@@ -1,0 +1,299 @@
+package conformance
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// SetVersion is the version of the set of cases: the first number changes when the meaning of
+// a case does, the second one when there are more.
+const SetVersion = "0.1.0"
+
+// A Level says how binding the rule of a case is, in the words of RFC 2119.
+type Level string
+
+// Levels.
+const (
+	Must   Level = "must"
+	Should Level = "should"
+	May    Level = "may"
+	Check  Level = "check" // no RFC says anything; the reference's behaviour is all there is
+)
+
+// A Delivery is a way to send the same bytes.
+type Delivery string
+
+// Deliveries.
+const (
+	One   Delivery = "one"   // everything in one write, the follow-up with it
+	Apart Delivery = "apart" // the follow-up is sent once the answer is there
+	Split Delivery = "split" // two writes, with a pause between them in the middle of the first request
+	Bytes Delivery = "bytes" // byte by byte
+)
+
+// Deliveries are all of them, in the order in which they are tried.
+var Deliveries = []Delivery{One, Apart, Split, Bytes}
+
+// A Topic is a file of cases.
+type Topic struct {
+	Name   string `yaml:"topic"`
+	About  string `yaml:"about"`
+	Source string `yaml:"source"` // of the cases that name none
+	Level  Level  `yaml:"level"`  // of the cases that name none
+	Cases  []Case `yaml:"cases"`
+}
+
+// A Case is an input for a server, and what may come of it.
+type Case struct {
+	// ID names the case, as "field-lines/blank-before-colon". It never changes.
+	ID    string `yaml:"id"`
+	Title string `yaml:"title"`
+	// Source is where the rule stands: a section of an RFC, a page of nng's manual, or a
+	// function of libnng.
+	Source string `yaml:"source"`
+	Level  Level  `yaml:"level"`
+	// Why explains what is not obvious.
+	Why string `yaml:"why"`
+
+	// Head has the lines of the request, each of which ends in CR LF, and an empty one
+	// follows. Body comes behind that, as it is. Raw is in place of both. In all of them
+	// every character is one byte (so "\xe9" is the byte E9, and what is above U+00FF an
+	// error), and ${...} is replaced: see expand.
+	Head []string `yaml:"head"`
+	Body string   `yaml:"body"`
+	Raw  string   `yaml:"raw"`
+	// Then follows them, when there is more to do than to send.
+	Then []Step `yaml:"then"`
+	// End says what the client does behind the request instead of a follow-up: "half-close",
+	// "reset", or "wait" for what the server does.
+	End string `yaml:"end"`
+	// Methods are those of the requests, when there are several and not all but the first are
+	// GET: they say which responses have bodies.
+	Methods []string `yaml:"methods"`
+	// Deliver restricts the deliveries.
+	Deliver []Delivery `yaml:"deliver"`
+
+	// Allowed are the outcomes that the rule allows (see Outcome.Matches). A case of level
+	// check may have none.
+	Allowed []string `yaml:"allowed"`
+	// Understood is what the first echo has to tell, if there is one.
+	Understood *Understood `yaml:"understood"`
+	// Fields of responses that count, beside the status.
+	Fields []string `yaml:"fields"`
+	// Defects are the rows of docs/defects.md that make the reference break the rule.
+	Defects []string `yaml:"defects"`
+
+	topic *Topic
+}
+
+// Understood is what a server has to have understood of a request.
+type Understood struct {
+	Method *string             `yaml:"method"`
+	Target *string             `yaml:"target"`
+	Body   *string             `yaml:"body"`
+	Fields map[string][]string `yaml:"fields"`
+}
+
+// A Step is something that the client does in the course of a case. One of its fields is set.
+type Step struct {
+	Send  string        `yaml:"send"`
+	Await int           `yaml:"await"` // a response with this status, an interim one too
+	Pause time.Duration `yaml:"pause"`
+}
+
+// Topic returns the name of the case's topic.
+func (c *Case) Topic() string { return c.topic.Name }
+
+//go:embed cases/*.yaml
+var files embed.FS
+
+// Cases returns all cases, in the order of their topics and files. They must not be changed.
+func Cases() ([]*Case, error) { return load(files) }
+
+// SetHash identifies the cases: recordings say which they were made with.
+func SetHash() string {
+	h := sha256.New()
+	names, _ := fs.Glob(files, "cases/*.yaml")
+	for _, name := range names {
+		b, _ := files.ReadFile(name)
+		fmt.Fprintf(h, "%s %d\n%s", name, len(b), b)
+	}
+	return hex.EncodeToString(h.Sum(nil))[:16]
+}
+
+func load(from fs.FS) ([]*Case, error) {
+	names, err := fs.Glob(from, "cases/*.yaml")
+	if err != nil {
+		return nil, err
+	}
+	var all []*Case
+	seen := make(map[string]bool)
+	for _, name := range names {
+		b, err := fs.ReadFile(from, name)
+		if err != nil {
+			return nil, err
+		}
+		t := new(Topic)
+		d := yaml.NewDecoder(bytes.NewReader(b))
+		d.KnownFields(true)
+		if err := d.Decode(t); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		for i := range t.Cases {
+			c := &t.Cases[i]
+			c.topic = t
+			c.ID = t.Name + "/" + c.ID
+			c.Source = cmp.Or(c.Source, t.Source)
+			c.Level = cmp.Or(c.Level, t.Level)
+			if err := c.check(); err != nil {
+				return nil, fmt.Errorf("%s: case %s: %w", name, c.ID, err)
+			}
+			if seen[c.ID] {
+				return nil, fmt.Errorf("%s: case %s is there twice", name, c.ID)
+			}
+			seen[c.ID] = true
+			all = append(all, c)
+		}
+	}
+	return all, nil
+}
+
+var idForm = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*/[a-z0-9]+(-[a-z0-9]+)*$`)
+
+// check says what is wrong with a case.
+func (c *Case) check() error {
+	switch {
+	case !idForm.MatchString(c.ID):
+		return errors.New("an id has lower-case letters, digits and hyphens")
+	case c.Title == "" || c.Source == "":
+		return errors.New("it has no title, or no source")
+	case !slices.Contains([]Level{Must, Should, May, Check}, c.Level):
+		return fmt.Errorf("%q is no level", c.Level)
+	case len(c.Allowed) == 0 && c.Level != Check:
+		return errors.New("it allows nothing")
+	case (c.Head == nil) == (c.Raw == "") && c.End == "":
+		return errors.New("it needs a head, or raw bytes")
+	case !slices.Contains([]string{"", "half-close", "reset", "wait"}, c.End):
+		return fmt.Errorf("%q is no end", c.End)
+	}
+	for _, p := range c.Allowed {
+		if err := checkPattern(p); err != nil {
+			return err
+		}
+	}
+	for _, d := range c.Deliver {
+		if !slices.Contains(Deliveries, d) {
+			return fmt.Errorf("%q is no delivery", d)
+		}
+	}
+	if _, err := c.bytes("host"); err != nil {
+		return err
+	}
+	for _, s := range c.Then {
+		if _, err := expand(s.Send, "host"); err != nil {
+			return err
+		}
+	}
+	return c.Understood.expand()
+}
+
+// expand replaces ${...} in all that is to be understood.
+func (u *Understood) expand() (err error) {
+	if u == nil {
+		return nil
+	}
+	one := func(s *string) {
+		if s == nil {
+			return
+		}
+		b, e := expand(*s, "host")
+		if e != nil {
+			err = e
+		}
+		*s = toLatin1(b)
+	}
+	one(u.Method)
+	one(u.Target)
+	one(u.Body)
+	for _, values := range u.Fields {
+		for i := range values {
+			one(&values[i])
+		}
+	}
+	return err
+}
+
+// bytes returns what is sent first.
+func (c *Case) bytes(host string) ([]byte, error) {
+	text := c.Raw
+	if c.Head != nil {
+		text = strings.Join(c.Head, "\r\n") + "\r\n\r\n" + c.Body
+	}
+	return expand(text, host)
+}
+
+var placeholder = regexp.MustCompile(`\$\{([^}]*)\}`)
+
+// expand makes bytes of a text. ${host} is the host and port of the server, and ${text*n} is
+// text n times.
+func expand(text, host string) ([]byte, error) {
+	var err error
+	text = placeholder.ReplaceAllStringFunc(text, func(s string) string {
+		what := s[2 : len(s)-1]
+		if what == "host" {
+			return host
+		}
+		i := strings.LastIndexByte(what, '*')
+		if i > 0 {
+			if n, e := strconv.Atoi(what[i+1:]); e == nil && n > 0 && n <= 4<<20 {
+				return strings.Repeat(what[:i], n)
+			}
+		}
+		err = fmt.Errorf("%s is not known", s)
+		return ""
+	})
+	if err != nil {
+		return nil, err
+	}
+	b, ok := fromLatin1(text)
+	if !ok {
+		return nil, errors.New(`a character above U+00FF; write bytes, as "\xc3\xa9"`)
+	}
+	return b, nil
+}
+
+// fromLatin1 makes a byte of each character.
+func fromLatin1(s string) ([]byte, bool) {
+	b := make([]byte, 0, len(s))
+	for _, r := range s {
+		if r > 0xFF {
+			return nil, false
+		}
+		b = append(b, byte(r))
+	}
+	return b, true
+}
+
+// deliveries returns those in which the case is tried.
+func (c *Case) deliveries() []Delivery {
+	if c.Deliver != nil {
+		return c.Deliver
+	}
+	if c.End != "" || c.Then != nil { // there is no follow-up, or it comes later anyhow
+		return []Delivery{One, Split, Bytes}
+	}
+	return Deliveries
+}

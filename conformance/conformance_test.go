@@ -1,0 +1,299 @@
+package conformance_test
+
+import (
+	"bytes"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gonng/nnghttp/conformance"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// standard serves the contract with net/http.
+func standard(t *testing.T) string {
+	s := httptest.NewUnstartedServer(conformance.Handler())
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.Start()
+	t.Cleanup(s.Close)
+	return s.URL
+}
+
+func cases(t *testing.T, ids ...string) []*conformance.Case {
+	t.Helper()
+	all, err := conformance.Cases()
+	require.NoError(t, err)
+	if ids == nil {
+		return all
+	}
+	var some []*conformance.Case
+	for _, c := range all {
+		if slices.Contains(ids, c.ID) {
+			some = append(some, c)
+		}
+	}
+	require.Len(t, some, len(ids), "%v", ids)
+	return some
+}
+
+// Each recording has every case and was made with these.
+func TestRecordings(t *testing.T) {
+	all := cases(t)
+	require.Greater(t, len(all), 380)
+	for _, name := range conformance.Recordings() {
+		rec, err := conformance.LoadRecording(name)
+		require.NoError(t, err)
+		assert.Equal(t, name, rec.Name)
+		assert.Equal(t, conformance.SetHash(), rec.SetHash, "%s is of other cases; run scripts/record", name)
+		assert.Len(t, rec.Cases, len(all), name)
+		for _, c := range all {
+			assert.Contains(t, rec.Cases, c.ID, name)
+		}
+	}
+	_, err := conformance.LoadRecording("nng-9")
+	assert.ErrorContains(t, err, "nng-1.5.2")
+}
+
+// What net/http does otherwise than the rules have it is known, case by case.
+func TestNetHTTP(t *testing.T) {
+	known, err := conformance.LoadKnown("known/net-http.yaml")
+	require.NoError(t, err)
+	conformance.TestServer(t, conformance.Server{URL: standard(t)}, "nng-1.5.2-patched", known)
+}
+
+// A faulty server: net/http behind something that changes what goes in, or what comes out.
+type faulty struct {
+	in, out func([]byte) []byte
+}
+
+// replace makes a function that replaces what a pattern finds.
+func replace(pattern, with string) func([]byte) []byte {
+	re := regexp.MustCompile(pattern)
+	return func(b []byte) []byte { return re.ReplaceAll(b, []byte(with)) }
+}
+
+// serve returns the URL of the faulty server. It takes what comes within a moment for a whole.
+func (f faulty) serve(t *testing.T) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { l.Close() })
+	behind := strings.TrimPrefix(standard(t), "http://")
+	go func() {
+		for {
+			front, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer front.Close()
+				back, err := net.Dial("tcp", behind)
+				if err != nil {
+					return
+				}
+				defer back.Close()
+				go pass(back, front, f.in)
+				pass(front, back, f.out)
+			}()
+		}
+	}()
+	return "http://" + l.Addr().String()
+}
+
+func pass(to, from net.Conn, change func([]byte) []byte) {
+	buf := make([]byte, 64<<10)
+	var all []byte
+	for {
+		_ = from.SetReadDeadline(time.Now().Add(30 * time.Millisecond))
+		n, err := from.Read(buf)
+		all = append(all, buf[:n]...)
+		if n > 0 {
+			continue
+		}
+		if len(all) > 0 {
+			if change != nil {
+				all = change(all)
+			}
+			if _, err := to.Write(all); err != nil {
+				return
+			}
+			all = nil
+		}
+		if timeout, ok := err.(net.Error); ok && timeout.Timeout() {
+			continue
+		}
+		_ = to.(*net.TCPConn).CloseWrite()
+		return
+	}
+}
+
+// Each planted fault is found by the case that names it.
+func TestPlantedFaults(t *testing.T) {
+	for name, x := range map[string]struct {
+		faulty
+		id string
+	}{
+		"a blank before a colon is taken away":     {faulty{in: replace(` :`, ":")}, "field-lines/blank-before-the-colon"},
+		"an empty field name is taken away":        {faulty{in: replace(`\r\n: b`, "")}, "field-lines/empty-name"},
+		"lines may be folded, and lose a part":     {faulty{in: replace(`\r\n c: d`, "")}, "field-lines/folded-line-with-a-colon"},
+		"a value keeps its blanks":                 {faulty{out: replace(`"b"\]`, `" b "]`)}, "field-lines/blanks-around-a-value"},
+		"a second field of a name is lost":         {faulty{in: replace(`X-A: c\r\n`, "")}, "field-lines/name-of-one-name-twice"},
+		"a plus before a length is taken away":     {faulty{in: replace(`: \+5`, ": 5")}, "framing/content-length-plus-5"},
+		"the first of two lengths counts":          {faulty{in: replace(`Content-Length: 6\r\n`, "")}, "framing/two-content-lengths"},
+		"the last of two lengths counts":           {faulty{in: replace(`Content-Length: 5\r\nContent-Length: 6`, "Content-Length: 6")}, "framing/two-content-lengths"},
+		"a length beside a coding is dropped":      {faulty{in: replace(`Content-Length: 15\r\n`, "")}, "framing/chunked-and-content-length"},
+		"an unknown coding is dropped":             {faulty{in: replace(`Transfer-Encoding: xchunked\r\n\r\n`, "Transfer-Encoding: chunked\r\n\r\n")}, "framing/transfer-encoding-xchunked"},
+		"a chunk size in hex with 0x":              {faulty{in: replace(`0x3`, "3")}, "chunks/chunk-size-0x3"},
+		"a chunk one byte too long":                {faulty{in: replace(`3\r\nabcd`, "4\r\nabcd")}, "chunks/chunk-data-too-long"},
+		"bare line feeds end chunks":               {faulty{in: replace(`3\nabc`, "3\r\nabc")}, "chunks/bare-line-feed-behind-a-chunk-size"},
+		"HTTP/1.1 without a Host":                  {faulty{in: replace(`HTTP/1.1\r\n\r\n`, "HTTP/1.1\r\nHost: x\r\n\r\n")}, "hosts/no-host"},
+		"the first of two hosts counts":            {faulty{in: replace(`Host: b\r\n`, "")}, "hosts/two-hosts"},
+		"a host with a blank":                      {faulty{in: replace(`a b`, "ab")}, "hosts/host-with-blank"},
+		"HTTP/2.0 is served as HTTP/1.1":           {faulty{in: replace(`HTTP/2\.0`, "HTTP/1.1")}, "request-line/http-2-0"},
+		"lower-case http is served":                {faulty{in: replace(`http/1\.1`, "HTTP/1.1")}, "request-line/http-1-1"},
+		"Connection: close is not heard":           {faulty{in: replace(`Connection: close\r\n\r\nGET /\?follow`, "\r\nGET /?follow")}, "connections/connection-close"},
+		"a response has two lengths":               {faulty{out: replace(`Content-Length: (\d+)\r\n`, "Content-Length: $1\r\nContent-Length: 7\r\n")}, "request-line/get"},
+		"a response has a length and a coding":     {faulty{out: replace(`Content-Length: (\d+)\r\n`, "Content-Length: $1\r\nTransfer-Encoding: chunked\r\n")}, "request-line/get"},
+		"a response is a byte longer than it says": {faulty{out: replace(`\r\n\r\n\{`, "\r\n\r\nx{")}, "request-line/get"},
+		"a response is cut":                        {faulty{out: func(b []byte) []byte { return b[:bytes.LastIndexByte(b, '}')] }}, "request-line/get"},
+		"a status line without a blank":            {faulty{out: replace(`HTTP/1\.1 200 OK`, "HTTP/1.1 200")}, "request-line/get"},
+		"a blank before a colon in a response":     {faulty{out: replace(`Content-Type:`, "Content-Type :")}, "request-line/get"},
+		"the answer to HEAD has a body":            {faulty{out: replace(`\r\n\r\n`, "\r\n\r\nbody")}, "framing/head-with-a-body"},
+		"the method is another one":                {faulty{out: replace(`"method":"POST"`, `"method":"GET"`)}, "request-line/post"},
+		"the target loses its query":               {faulty{out: replace(`\?d%3De`, "")}, "targets/escapes"},
+		"a body loses its last byte":               {faulty{out: replace(`"body":"12345"`, `"body":"1234"`)}, "request-line/post"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			rep, err := conformance.Run{Cases: cases(t, x.id), Deliveries: []conformance.Delivery{conformance.One},
+				Server: conformance.Server{URL: x.serve(t), Patience: 500 * time.Millisecond}}.Do(t.Context())
+			require.NoError(t, err)
+			f := rep.Cases[0]
+			good, err := conformance.Run{Cases: cases(t, x.id), Deliveries: []conformance.Delivery{conformance.One},
+				Server: conformance.Server{URL: standard(t)}}.Do(t.Context())
+			require.NoError(t, err)
+			if name != "a length beside a coding is dropped" { // which net/http does, too
+				require.Equal(t, conformance.Allowed, good.Cases[0].Verdict, "%s", good.Cases[0].Answer())
+			}
+			if name == "the target loses its query" { // which only the reference tells
+				assert.NotEqual(t, good.Cases[0].Answer(), f.Answer())
+				return
+			}
+			assert.Equal(t, conformance.Forbidden, f.Verdict, "%s", f.Answer())
+		})
+	}
+}
+
+// A server that does not listen is no server that answers wrong.
+func TestNobodyListens(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	require.NoError(t, l.Close())
+	rep, err := conformance.Run{Cases: cases(t, "request-line/get"), Server: conformance.Server{URL: "http://" + l.Addr().String()}}.Do(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, conformance.NotPlayed, rep.Cases[0].Verdict)
+	assert.NotEmpty(t, rep.Cases[0].Deliveries[0].Error)
+}
+
+// Silence is no verdict: the case is tried again, and then that is what is said.
+func TestSilence(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	accepted := make(chan net.Conn, 10)
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				close(accepted)
+				return
+			}
+			accepted <- c
+		}
+	}()
+	rep, err := conformance.Run{Cases: cases(t, "request-line/get"), Deliveries: []conformance.Delivery{conformance.One},
+		Server: conformance.Server{URL: "http://" + l.Addr().String(), Patience: 200 * time.Millisecond}}.Do(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, conformance.Silent, rep.Cases[0].Verdict)
+	assert.Equal(t, "silence", rep.Cases[0].Answer())
+	require.NoError(t, l.Close())
+	n := 0
+	for c := range accepted {
+		c.Close()
+		n++
+	}
+	assert.Equal(t, 2, n, "connections")
+}
+
+// The same over TLS.
+func TestTLS(t *testing.T) {
+	s := httptest.NewUnstartedServer(conformance.Handler())
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.TLS = nil
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	pool := s.Client().Transport.(*http.Transport).TLSClientConfig
+	some := cases(t, "request-line/get", "chunks/two-chunks", "hosts/no-host", "request-line/closed-behind-a-request")
+	rep, err := conformance.Run{Cases: some, Server: conformance.Server{URL: s.URL, TLS: pool}}.Do(t.Context())
+	require.NoError(t, err)
+	for _, f := range rep.Cases {
+		assert.Equal(t, conformance.Allowed, f.Verdict, "%s: %s %s", f.ID, f.Answer(), f.Deliveries[0].Error)
+	}
+}
+
+func TestOutcomeMatches(t *testing.T) {
+	for _, x := range []struct {
+		outcome conformance.Outcome
+		pattern string
+		matches bool
+	}{
+		{"400, closed", "400, closed", true},
+		{"400, closed", "4xx, closed", true},
+		{"400, closed", "400", false},
+		{"400, closed", "400, *", true},
+		{"400", "400, *", true},
+		{"404, follow-up", "4xx, closed", false},
+		{`200 echo(GET "/a, b" X-A="c, )"), follow-up`, "200 echo, follow-up", true},
+		{`200 echo(GET / body="\"), "), follow-up`, "200 echo, follow-up", true},
+		{"200, follow-up", "200 echo, follow-up", false},
+		{"200 echo(GET /) cut, closed", "200 echo, closed", false},
+		{"malformed(status-line), closed", "200, closed", false},
+		{"closed", "closed", true},
+		{"closed", "*", true},
+	} {
+		assert.Equal(t, x.matches, x.outcome.Matches(x.pattern), "%s, %s", x.outcome, x.pattern)
+	}
+}
+
+// What is listed and has gone, what has changed, and what is new, is news.
+func TestKnown(t *testing.T) {
+	finding := func(id string, v conformance.Verdict, o conformance.Outcome) conformance.Finding {
+		return conformance.Finding{ID: id, Verdict: v, Deliveries: []conformance.Observed{{Delivery: conformance.One, Outcome: o}}}
+	}
+	rep := &conformance.Report{Cases: []conformance.Finding{
+		finding("a/same", conformance.Same, "200"), finding("a/new", conformance.Forbidden, "200, closed"),
+		finding("a/changed", conformance.Forbidden, "500"), finding("a/gone", conformance.Allowed, "400"),
+		finding("a/known", conformance.SameBroken, "204"),
+	}}
+	k := conformance.Known{"a/changed": "501", "a/gone": "200", "a/known": "204"}
+	news := k.News(rep)
+	require.Len(t, news, 3)
+	assert.Contains(t, news[0], "a/changed")
+	assert.Contains(t, news[1], "a/gone")
+	assert.Contains(t, news[2], "a/new")
+	k.Update(rep)
+	assert.Empty(t, k.News(rep))
+	file := filepath.Join(t.TempDir(), "known.yaml")
+	require.NoError(t, k.Save(file))
+	again, err := conformance.LoadKnown(file)
+	require.NoError(t, err)
+	assert.Equal(t, k, again)
+}

@@ -1,0 +1,76 @@
+package conformance
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+)
+
+// Handler serves the routes of the contract (docs/conformance-contract.md): what to give a
+// server that takes an http.Handler.
+func Handler() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		path, _, _ := strings.Cut(r.RequestURI, "?")
+		code, isStatus := strings.CutPrefix(path, "/status/")
+		status, _ := strconv.Atoi(code)
+		switch {
+		case path == "/unread": // the body is left
+			w.WriteHeader(http.StatusOK)
+			return
+		case path == "/hijack":
+			echoBytes(w)
+			return
+		}
+		body, err := io.ReadAll(r.Body)
+		switch {
+		case err != nil:
+			http.Error(w, "bad body", http.StatusBadRequest)
+		case isStatus && status >= 200 && status <= 599:
+			w.WriteHeader(status)
+			if status != http.StatusNoContent && status != http.StatusNotModified {
+				_, _ = io.WriteString(w, "status\n")
+			}
+		case path == "/empty":
+			w.WriteHeader(http.StatusOK)
+		case path == "/last":
+			w.Header().Set("Connection", "close")
+			_, _ = io.WriteString(w, "last\n")
+		case path == "/static":
+			w.Header().Set("Content-Type", "text/plain")
+			_, _ = io.WriteString(w, "static\n")
+		default:
+			writeEcho(w, r, body)
+		}
+	})
+}
+
+func writeEcho(w http.ResponseWriter, r *http.Request, body []byte) {
+	e := Echo{Method: toLatin1([]byte(r.Method)), Target: toLatin1([]byte(r.RequestURI)), Fields: map[string][]string{"Host": {toLatin1([]byte(r.Host))}}, Body: toLatin1(body)}
+	if length := r.ContentLength; length >= 0 && r.Header.Get("Content-Length") == "" {
+		e.Fields["Content-Length"] = []string{strconv.FormatInt(length, 10)}
+	}
+	for name, values := range r.Header {
+		for _, v := range values {
+			e.Fields[name] = append(e.Fields[name], toLatin1([]byte(v)))
+		}
+	}
+	b, _ := json.Marshal(e) // strings alone
+	w.Header().Set("Conformance", "echo")
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write(b)
+}
+
+// echoBytes takes the connection over and sends back what comes.
+func echoBytes(w http.ResponseWriter) {
+	conn, rw, err := w.(http.Hijacker).Hijack()
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n"); err == nil {
+		_, _ = io.Copy(conn, rw)
+	}
+}

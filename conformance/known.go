@@ -1,0 +1,85 @@
+package conformance
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"slices"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Known are the differences that somebody has looked at: ids of cases, and what was observed
+// (Finding.Answer). One that is not listed is news, and so is one that has gone or changed.
+type Known map[string]string
+
+// LoadKnown reads known differences from a file of YAML, a line for each: "id: answer".
+func LoadKnown(file string) (Known, error) {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	k := make(Known)
+	if err := yaml.Unmarshal(b, &k); err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return k, nil
+}
+
+// News returns what of a report is not as the known differences say, a line for each case, in
+// the order of the ids.
+func (k Known) News(rep *Report) (news []string) {
+	found := make(map[string]*Finding)
+	for i := range rep.Cases {
+		f := &rep.Cases[i]
+		found[f.ID] = f
+		answer, listed := k[f.ID]
+		switch {
+		case f.Verdict.fine() && listed:
+			news = append(news, f.ID+": listed as a difference, and there is none any more")
+		case !f.Verdict.fine() && !listed:
+			news = append(news, f.ID+": "+f.Verdict.Words()+": "+f.Answer())
+		case !f.Verdict.fine() && answer != f.Answer():
+			news = append(news, fmt.Sprintf("%s: listed with another answer:\n  was %s\n  is  %s", f.ID, answer, f.Answer()))
+		}
+	}
+	slices.Sort(news)
+	return news
+}
+
+// Update makes k say what the report says, for the cases that were played.
+func (k Known) Update(rep *Report) {
+	for i := range rep.Cases {
+		f := &rep.Cases[i]
+		delete(k, f.ID)
+		if !f.Verdict.fine() {
+			k[f.ID] = f.Answer()
+		}
+	}
+}
+
+// Save writes k to a file that LoadKnown reads.
+func (k Known) Save(file string) error {
+	var b bytes.Buffer
+	b.WriteString("# Known differences, written by nngconform run --known FILE --fix.\n")
+	for _, id := range slices.Sorted(maps.Keys(k)) {
+		line, err := yaml.Marshal(map[string]string{id: k[id]})
+		if err != nil {
+			return err
+		}
+		b.Write(line)
+	}
+	old, err := os.ReadFile(file)
+	if err == nil && bytes.Equal(old, b.Bytes()) {
+		return nil
+	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return os.WriteFile(file, b.Bytes(), 0o666)
+}
+
+// fine reports whether nobody has to look at a case with this verdict.
+func (v Verdict) fine() bool { return v == Same || v == Allowed }

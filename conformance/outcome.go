@@ -1,0 +1,224 @@
+package conformance
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// An Outcome is what came of a case: its responses, then how the connection ended. As a text
+// it is, for example,
+//
+//	200 echo(POST /a body="12345"), follow-up
+//	400, closed
+//	100, 200 echo(POST / body="1"), follow-up
+//	malformed(chunk-size)
+//	silence
+//
+// "follow-up" is the answer to the request that is sent behind each case, and shows that
+// server and client agree on where the case's own request ended. It asks for the end of
+// the connection, so "closed" is said only when it was not answered. "open" is a connection
+// that stays when it should not, "silence" one on which nothing comes.
+type Outcome string
+
+// Silence is the outcome when nothing has come in time. It is no verdict: the machine may be
+// slow, so such a case is tried again.
+const Silence Outcome = "silence"
+
+const (
+	followUpTarget = "/?follow-up"
+	followUp       = "GET " + followUpTarget + " HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n"
+)
+
+// timedOut reports whether the outcome says that nothing came for a while.
+func (o Outcome) timedOut() bool { return o == Silence || strings.HasSuffix(string(o), "open") }
+
+// An Echo is what a server says of a request that it has received.
+type Echo struct {
+	Method string              `json:"method"`
+	Target string              `json:"target"`
+	Fields map[string][]string `json:"fields"`
+	Body   string              `json:"body"`
+}
+
+// echo returns what an echo says, or nil if the response is none.
+func (r *Response) echo() *Echo {
+	if r.Status != 200 || r.Cut || !slices.Equal(r.Values("Conformance"), []string{"echo"}) {
+		return nil
+	}
+	e := new(Echo)
+	if json.Unmarshal(r.Body, e) != nil {
+		return nil
+	}
+	return e
+}
+
+func (e *Echo) short(names []string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s", word(e.Method), word(e.Target))
+	for _, name := range names {
+		fmt.Fprintf(&b, " %s=%s", name, strings.Join(quoted(e.values(name)), ","))
+	}
+	if e.Body != "" {
+		fmt.Fprintf(&b, " body=%s", printableQuoted(e.Body))
+	}
+	return b.String()
+}
+
+// values returns the values of a field, whatever the case of its name.
+func (e *Echo) values(name string) (values []string) {
+	for n, v := range e.Fields {
+		if strings.EqualFold(n, name) {
+			values = append(values, v...)
+		}
+	}
+	return values
+}
+
+func quoted(values []string) []string {
+	if len(values) == 0 {
+		return []string{"none"}
+	}
+	q := make([]string, len(values))
+	for i, v := range values {
+		q[i] = printableQuoted(v)
+	}
+	return q
+}
+
+var plain = regexp.MustCompile(`^[A-Za-z0-9/?=&.:;*%_~!$+@-]{1,200}$`)
+
+// word is a text in quotes, unless it has only letters, digits and what is common in a target.
+func word(s string) string {
+	if plain.MatchString(s) {
+		return s
+	}
+	return printableQuoted(s)
+}
+
+// printableQuoted is a text of bytes, as characters up to U+00FF, in printable ones; a long one
+// is told by its length and hash.
+func printableQuoted(s string) string {
+	if len(s) > 200 {
+		sum := sha256.Sum256([]byte(s))
+		return fmt.Sprintf("<%d bytes, %x>", len([]rune(s)), sum[:4])
+	}
+	var b strings.Builder
+	b.WriteByte('"')
+	for _, c := range s {
+		switch {
+		case c == '"' || c == '\\':
+			b.WriteByte('\\')
+			b.WriteRune(c)
+		case c < ' ' || c > '~':
+			fmt.Fprintf(&b, `\x%02x`, c)
+		default:
+			b.WriteRune(c)
+		}
+	}
+	b.WriteByte('"')
+	return b.String()
+}
+
+// wrong says what is wrong with an echo, in the light of what should have been understood.
+func (u *Understood) wrong(e *Echo) string {
+	differs := func(what string, want *string, got string) string {
+		if want == nil || *want == got {
+			return ""
+		}
+		return fmt.Sprintf("%s is %s and not %s", what, printableQuoted(got), printableQuoted(*want))
+	}
+	for _, s := range []string{differs("the method", u.Method, e.Method), differs("the target", u.Target, e.Target), differs("the body", u.Body, e.Body)} {
+		if s != "" {
+			return s
+		}
+	}
+	for name, want := range u.Fields {
+		got := e.values(name)
+		// Several lines of one field are one list (RFC 9110, section 5.3; RFC 6265, section
+		// 5.4, for cookies).
+		separator := ", "
+		if strings.EqualFold(name, "Cookie") {
+			separator = "; "
+		}
+		if strings.Join(got, separator) != strings.Join(want, separator) {
+			return fmt.Sprintf("%s is %s and not %s", name, strings.Join(quoted(got), ","), strings.Join(quoted(want), ","))
+		}
+	}
+	return ""
+}
+
+// A pattern is an outcome with wildcards: "4xx, closed", "200 echo, follow-up", "4xx, *".
+// A part is a status, in which an x is any digit, with " echo" if it has to be one, or a
+// word of an outcome. "*" stands for whatever comes behind, also nothing.
+var patternPart = regexp.MustCompile(`^([1-5][0-9x]{2}( echo)?|follow-up|closed|open|silence|\*)$`)
+
+func checkPattern(p string) error {
+	for _, part := range strings.Split(p, ", ") {
+		if !patternPart.MatchString(part) {
+			return fmt.Errorf("%q is not understood in the outcome %q", part, p)
+		}
+	}
+	return nil
+}
+
+// Matches reports whether the outcome is one of those that the pattern stands for.
+func (o Outcome) Matches(pattern string) bool {
+	parts, wanted := o.parts(), strings.Split(pattern, ", ")
+	for i, w := range wanted {
+		if w == "*" {
+			return true
+		}
+		if i >= len(parts) || !matchesPart(parts[i], w) {
+			return false
+		}
+	}
+	return len(parts) == len(wanted)
+}
+
+// parts cuts an outcome at its commas, but for those in parentheses and quotes.
+func (o Outcome) parts() (parts []string) {
+	depth, quoted, start := 0, false, 0
+	s := string(o)
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case quoted && c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '(':
+			depth++
+		case c == ')':
+			depth--
+		case c == ',' && depth == 0:
+			parts = append(parts, s[start:i])
+			start = i + 2
+		}
+	}
+	return append(parts, s[start:])
+}
+
+func matchesPart(part, wanted string) bool {
+	status, echo := strings.CutSuffix(wanted, " echo")
+	if len(status) != 3 || status[0] < '1' || status[0] > '5' {
+		return part == wanted
+	}
+	got, rest, _ := strings.Cut(part, " ")
+	if len(got) != 3 || echo && !strings.HasPrefix(rest, "echo(") || strings.HasSuffix(part, " cut") {
+		return false
+	}
+	if _, err := strconv.Atoi(got); err != nil {
+		return false
+	}
+	for i := range 3 {
+		if status[i] != 'x' && status[i] != got[i] {
+			return false
+		}
+	}
+	return true
+}

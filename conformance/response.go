@@ -1,0 +1,213 @@
+package conformance
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// A Response is a response as it came over the wire. Nothing is forgiven: what RFC 9112 does
+// not let a server send makes it malformed.
+type Response struct {
+	Status int
+	Fields []Field
+	Body   []byte
+	// Cut is set when the connection ended in the body.
+	Cut bool
+	// toEnd: the body has no other end than that of the connection.
+	toEnd bool
+}
+
+// A Field is a header field of a response.
+type Field struct{ Name, Value string }
+
+// Values returns the values of the fields of a name, in order.
+func (r *Response) Values(name string) (values []string) {
+	for _, f := range r.Fields {
+		if strings.EqualFold(f.Name, name) {
+			values = append(values, f.Value)
+		}
+	}
+	return values
+}
+
+// errMore: what has come is not a whole response yet.
+var errMore = errors.New("more has to come")
+
+// parseResponse takes the next response from the front of b, which is all that has come so far,
+// or all that there is if ended is set. It returns errMore if there is not enough, and else an
+// error that says in a few words what is malformed.
+func parseResponse(b []byte, method string, ended bool) (r *Response, rest []byte, err error) {
+	head, rest, ok := bytes.Cut(b, []byte("\r\n\r\n"))
+	if !ok {
+		// It may be clear already that this is no response.
+		start := b[:min(len(b), 5)]
+		switch {
+		case !bytes.HasPrefix([]byte("HTTP/"), start):
+			return nil, nil, errors.New("no-response")
+		case ended:
+			return nil, nil, errors.New("cut-head")
+		}
+		return nil, nil, errMore
+	}
+	lines := strings.Split(string(head), "\r\n")
+	r = new(Response)
+	if r.Status, err = parseStatusLine(lines[0]); err != nil {
+		return nil, nil, err
+	}
+	for _, line := range lines[1:] {
+		name, value, ok := strings.Cut(line, ":")
+		if !ok || !isToken(name) {
+			return nil, nil, errors.New("field-line")
+		}
+		value = strings.Trim(value, " \t")
+		if strings.ContainsFunc(value, func(c rune) bool { return c < ' ' && c != '\t' || c == 0x7F }) {
+			return nil, nil, errors.New("field-value")
+		}
+		r.Fields = append(r.Fields, Field{name, value})
+	}
+	length, chunked, err := r.framing(method)
+	switch {
+	case err != nil:
+		return nil, nil, err
+	case chunked:
+		return r.chunks(rest, ended)
+	case length < 0: // up to the end
+		r.toEnd = true
+		r.Body = rest
+		if !ended {
+			return nil, nil, errMore
+		}
+		return r, nil, nil
+	case len(rest) < length:
+		if !ended {
+			return nil, nil, errMore
+		}
+		r.Body, r.Cut = rest, true
+		return r, nil, nil
+	}
+	r.Body = rest[:length]
+	return r, rest[length:], nil
+}
+
+// parseStatusLine: RFC 9112, section 4. The blank behind the status has to be there.
+func parseStatusLine(line string) (int, error) {
+	version, rest, _ := strings.Cut(line, " ")
+	status, _, ok := strings.Cut(rest, " ")
+	n, err := strconv.Atoi(status)
+	if version != "HTTP/1.1" && version != "HTTP/1.0" || !ok || len(status) != 3 || err != nil || n < 100 {
+		return 0, errors.New("status-line")
+	}
+	return n, nil
+}
+
+// framing says how long the body is, -1 for one that ends with the connection (RFC 9112,
+// section 6.3).
+func (r *Response) framing(method string) (length int, chunked bool, err error) {
+	lengths, codings := r.Values("Content-Length"), r.Values("Transfer-Encoding")
+	none := r.Status < 200 || r.Status == 204
+	switch {
+	case len(lengths) > 0 && len(codings) > 0:
+		return 0, false, errors.New("length-and-coding")
+	case none && (len(lengths) > 0 || len(codings) > 0):
+		return 0, false, errors.New("length-of-nothing")
+	case len(slices.Compact(slices.Clone(lengths))) > 1:
+		return 0, false, errors.New("two-lengths")
+	}
+	length = -1
+	if len(lengths) > 0 {
+		if length, err = strconv.Atoi(lengths[0]); err != nil || length < 0 || lengths[0][0] == '+' {
+			return 0, false, errors.New("content-length")
+		}
+	}
+	switch {
+	// What CONNECT opens has no body (RFC 9110, section 9.3.6), but an echo is no tunnel.
+	case none, r.Status == 304, method == "HEAD":
+		return 0, false, nil
+	case len(codings) > 0:
+		if all := strings.ToLower(strings.Join(codings, ",")); all != "chunked" {
+			return 0, false, errors.New("transfer-encoding")
+		}
+		return 0, true, nil
+	}
+	return length, false, nil
+}
+
+// chunks reads a body in chunks (RFC 9112, section 7.1).
+func (r *Response) chunks(b []byte, ended bool) (*Response, []byte, error) {
+	more := func() (*Response, []byte, error) {
+		if !ended {
+			return nil, nil, errMore
+		}
+		r.Cut = true
+		return r, nil, nil
+	}
+	for {
+		line, rest, ok := bytes.Cut(b, []byte("\r\n"))
+		if !ok {
+			return more()
+		}
+		digits, _, _ := strings.Cut(string(line), ";")
+		n, err := strconv.ParseUint(strings.TrimRight(digits, " \t"), 16, 31)
+		if err != nil {
+			return nil, nil, errors.New("chunk-size")
+		}
+		if b = rest; n == 0 {
+			break
+		}
+		if uint64(len(b)) < n+2 {
+			r.Body = append(r.Body, b[:min(uint64(len(b)), n)]...)
+			return more()
+		}
+		if b[n] != '\r' || b[n+1] != '\n' {
+			return nil, nil, errors.New("chunk-end")
+		}
+		r.Body = append(r.Body, b[:n]...)
+		b = b[n+2:]
+	}
+	for { // the trailer section
+		line, rest, ok := bytes.Cut(b, []byte("\r\n"))
+		if !ok {
+			return more()
+		}
+		if b = rest; len(line) == 0 {
+			return r, b, nil
+		}
+		if name, _, ok := strings.Cut(string(line), ":"); !ok || !isToken(name) {
+			return nil, nil, errors.New("trailer")
+		}
+	}
+}
+
+func isToken(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(c rune) bool {
+		return !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("!#$%&'*+-.^_`|~", c))
+	})
+}
+
+// short is the part of an outcome that a response is: its status, the fields that count, and
+// what was understood, if it is an echo.
+func (r *Response) short(fields, echoed []string) string {
+	var b strings.Builder
+	e := r.echo()
+	switch {
+	case e != nil && e.Target == followUpTarget:
+		b.WriteString("follow-up")
+	case e != nil:
+		fmt.Fprintf(&b, "%d echo(%s)", r.Status, e.short(echoed))
+	default:
+		fmt.Fprintf(&b, "%d", r.Status)
+	}
+	for _, name := range fields {
+		if e == nil || e.Target != followUpTarget {
+			fmt.Fprintf(&b, " %s=%q", strings.ToLower(name), r.Values(name))
+		}
+	}
+	if r.Cut {
+		b.WriteString(" cut")
+	}
+	return b.String()
+}

@@ -1,0 +1,212 @@
+package conformance
+
+import (
+	"context"
+	"errors"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// A Run is a run of cases against a server.
+type Run struct {
+	Server Server
+	// Subject names what is tested, for reports.
+	Subject string
+	// Cases are those to play, all if it is nil.
+	Cases []*Case
+	// Reference is what to compare with; without one the rules alone count.
+	Reference *Recording
+	// Deliveries are those to try, all if it is nil.
+	Deliveries []Delivery
+	// Parallel is how many connections there are at a time, 16 if it is 0.
+	Parallel int
+	// Progress, if it is set, is called after each case, by one goroutine at a time.
+	Progress func(done, all int, f *Finding)
+}
+
+// Do plays the cases. It returns an error only when the context has ended or the cases cannot
+// be read: what a server does wrong is in the report.
+func (r Run) Do(ctx context.Context) (*Report, error) {
+	cases := r.Cases
+	if cases == nil {
+		var err error
+		if cases, err = Cases(); err != nil {
+			return nil, err
+		}
+	}
+	parallel := r.Parallel
+	if parallel <= 0 {
+		parallel = 16
+	}
+	start := time.Now()
+	findings := make([]Finding, len(cases))
+	next := make(chan int)
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	var alone sync.RWMutex // a case that is tried again has the server for itself
+	done := 0
+	for range parallel {
+		wg.Go(func() {
+			for i := range next {
+				findings[i] = r.play(ctx, cases[i], &alone)
+				mu.Lock()
+				done++
+				if r.Progress != nil {
+					r.Progress(done, len(cases), &findings[i])
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	for i := range cases {
+		select {
+		case next <- i:
+			continue
+		case <-ctx.Done():
+		}
+		break
+	}
+	close(next)
+	wg.Wait()
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	rep := &Report{Subject: r.Subject, Set: SetVersion, Cases: findings, Took: time.Since(start).Seconds()}
+	if r.Reference != nil {
+		rep.Reference = r.Reference.Name
+	}
+	for _, v := range Verdicts {
+		n := 0
+		for i := range findings {
+			if findings[i].Verdict == v {
+				n++
+			}
+		}
+		if n > 0 {
+			rep.Counts = append(rep.Counts, VerdictN{v, n})
+		}
+	}
+	return rep, nil
+}
+
+func (r Run) play(ctx context.Context, c *Case, alone *sync.RWMutex) Finding {
+	f := Finding{ID: c.ID, Title: c.Title, Level: c.Level, Source: c.Source, Defects: c.Defects, Verdict: Same}
+	var recorded *Recorded
+	if r.Reference != nil {
+		recorded = r.Reference.Cases[c.ID]
+	}
+	for _, d := range c.deliveries() {
+		if r.Deliveries != nil && !slices.Contains(r.Deliveries, d) {
+			continue
+		}
+		o := Observed{Delivery: d}
+		if recorded != nil {
+			o.Reference = recorded.Outcome(d)
+		}
+		alone.RLock()
+		res, err := r.Server.Play(ctx, c, d)
+		alone.RUnlock()
+		if err != nil || res.Outcome.timedOut() && (recorded == nil || res.Outcome != recorded.Outcome(d)) {
+			again := r.Server
+			if again.Patience == 0 {
+				again.Patience = defaultPatience
+			}
+			again.Patience *= 3
+			alone.Lock()
+			if res2, err2 := again.Play(ctx, c, d); err2 == nil {
+				res, err = res2, nil
+			}
+			alone.Unlock()
+		}
+		if err != nil {
+			o.Verdict, o.Error = NotPlayed, err.Error()
+		} else {
+			o.Outcome, o.Trace = res.Outcome, res.Trace
+			o.Verdict, o.Why = c.Judge(res, recorded, d)
+		}
+		f.Verdict = worse(f.Verdict, o.Verdict)
+		f.Deliveries = append(f.Deliveries, o)
+	}
+	return f
+}
+
+// Record makes a recording of a server. Cases whose outcome changes from one of the rounds to
+// the next are an error: nobody could be compared with that.
+func (r Run) Record(ctx context.Context, name, library, from string, rounds int) (*Recording, error) {
+	r.Reference = nil
+	rec := &Recording{Name: name, Library: library, From: from, Date: time.Now().UTC().Format(time.DateOnly),
+		Set: SetVersion, SetHash: SetHash(), Cases: make(map[string]*Recorded)}
+	var unsteady []string
+	for round := range rounds {
+		rep, err := r.Do(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for i := range rep.Cases {
+			f := &rep.Cases[i]
+			one, err := recorded(f)
+			if err != nil {
+				return nil, err
+			}
+			if round > 0 && !rec.Cases[f.ID].equal(one) {
+				unsteady = append(unsteady, f.ID+": "+string(rec.Cases[f.ID].All)+" / "+f.Answer())
+				continue
+			}
+			rec.Cases[f.ID] = one
+		}
+	}
+	if unsteady != nil {
+		return nil, errors.New("the outcome is not the same each time:\n" + strings.Join(unsteady, "\n"))
+	}
+	return rec, nil
+}
+
+func recorded(f *Finding) (*Recorded, error) {
+	r := new(Recorded)
+	for i, o := range f.Deliveries {
+		if o.Error != "" {
+			return nil, errors.New(f.ID + ": " + o.Error)
+		}
+		switch {
+		case i == 0:
+			r.All, r.Breaks = o.Outcome, o.Why
+			r.Received = received(o.Trace)
+		case o.Outcome != r.All:
+			if r.Others == nil {
+				r.Others = make(map[Delivery]Outcome)
+			}
+			r.Others[o.Delivery] = o.Outcome
+		}
+	}
+	return r, nil
+}
+
+func (r *Recorded) equal(o *Recorded) bool {
+	if r.All != o.All || len(r.Others) != len(o.Others) {
+		return false
+	}
+	for d, x := range r.Others {
+		if o.Others[d] != x {
+			return false
+		}
+	}
+	return true
+}
+
+var (
+	datePattern = regexp.MustCompile(`(?i)(\r\nDate: )[^\r]*`)
+	portPattern = regexp.MustCompile(`127\.0\.0\.1:[0-9]+`)
+)
+
+// received is what came, at most 500 bytes of it, without what is another each time.
+func received(trace []Event) string {
+	var all []byte
+	for _, e := range trace {
+		all = append(all, e.Received...)
+	}
+	s := datePattern.ReplaceAllString(toLatin1(all[:min(len(all), 500)]), "${1}...")
+	return portPattern.ReplaceAllString(s, "127.0.0.1:PORT")
+}
