@@ -185,7 +185,9 @@ func TestHeadCost(t *testing.T) {
 	}
 }
 
-// TestChunkCost: the same of bodies in chunks, whatever their sizes.
+// TestChunkCost: the same of bodies in chunks, whatever their sizes: 1.1 to 1.8 times net/http's
+// CPU, on a busy machine up to 2.3; it was 26 to 100 for small chunks. The bound leaves room for
+// AddressSanitizer, which C alone has.
 func TestChunkCost(t *testing.T) {
 	if nng.LinkInfo().Mode == "noloop" {
 		t.Skip("without the loop each read wakes two of nng's threads, and bodies in chunks are read 4 KiB at a time")
@@ -206,6 +208,6 @@ func TestChunkCost(t *testing.T) {
 		a, b := std.cost(req, c.times), ours.cost(req, c.times)
 		t.Logf("%6d chunks of %6d bytes: %12v, net/http %12v  %.1f", c.chunks, c.size, b, a, float64(b)/float64(a))
 		const slack = float64(50 * time.Microsecond)
-		assert.Less(t, float64(b), 3*float64(a)+slack, "%d chunks of %d bytes", c.chunks, c.size)
+		assert.Less(t, float64(b), 5*float64(a)+slack, "%d chunks of %d bytes", c.chunks, c.size)
 	}
 }
