@@ -13,6 +13,7 @@ var skips = []unpatched.Skip{
 	// Connections that end over TLS hang.
 	{Test: "TestConn/*TLS", Defect: "T3", Often: true},
 	{Test: "TestConnCloseSendsWhatIsQueued/*/TLS", Defect: "T3", Often: true},
+	{Test: "TestConnWriteAfterDeadline/TLS", Defect: "T3", Often: true},
 	{Test: "TestCancelAgainstSilentServer/https", Defect: "CL17"}, // no operation of nng's ends after that
 
 	{Test: "TestErrorAnswerClosesBehindABody", Defect: "P1"},
