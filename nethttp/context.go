@@ -74,16 +74,11 @@ func (c *requestContext) watch() {
 	watching := make(chan struct{})
 	ctx, giveUp := context.WithCancel(context.Background())
 	c.watching, c.giveUp = watching, giveUp
-	c.reading = !canAwait(c.w.conn)
-	c.spent = c.reading
-	read := c.reading
 	c.mu.Unlock()
 	defer close(watching)
-	var err error
-	if read {
-		c.got, err = c.w.conn.Read(c.byte[:])
-	} else {
-		err = c.w.conn.AwaitData(ctx)
+	err := c.w.conn.AwaitData(ctx)
+	if errors.Is(err, nng.ErrNotSupported) {
+		err = c.read(ctx)
 	}
 	if err != nil && ctx.Err() == nil && !isTimeout(err) {
 		c.mu.Lock()
@@ -93,11 +88,17 @@ func (c *requestContext) watch() {
 	}
 }
 
-// canAwait says whether the library can watch a connection without reading.
-func canAwait(conn *nng.Conn) bool {
-	over, cancel := context.WithCancel(context.Background())
-	cancel()
-	return !errors.Is(conn.AwaitData(over), nng.ErrNotSupported)
+// read watches a connection where nothing but a read can. A deadline ends it.
+func (c *requestContext) read(ctx context.Context) (err error) {
+	c.mu.Lock()
+	if ctx.Err() != nil {
+		c.mu.Unlock()
+		return ctx.Err()
+	}
+	c.reading, c.spent = true, true
+	c.mu.Unlock()
+	c.got, err = c.w.conn.Read(c.byte[:])
+	return err
 }
 
 func isTimeout(err error) bool {
@@ -128,15 +129,17 @@ func (c *requestContext) stopWatching() []byte {
 
 func (c *requestContext) endWatch() {
 	c.mu.Lock()
-	watching, giveUp, reading := c.watching, c.giveUp, c.reading
+	watching := c.watching
 	if c.timer != nil {
 		c.timer.Stop()
 	}
-	c.mu.Unlock()
 	if watching == nil {
+		c.mu.Unlock()
 		return
 	}
-	giveUp()
+	c.giveUp() // no read begins after this
+	reading := c.reading
+	c.mu.Unlock()
 	if reading {
 		_ = c.w.conn.SetReadDeadline(time.Unix(1, 0))
 	}

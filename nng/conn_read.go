@@ -184,14 +184,8 @@ func (c *Conn) readOp(ctx context.Context, op string, start func(*readSide) erro
 	if err := start(s); err != nil {
 		return err
 	}
-	s.busy = true
-	select {
-	case <-s.op.done:
-	case <-c.io().closing:
-		return closedError(op) // teardown completes the operation
-	case <-ctx.Done():
-		s.op.cancel()
-		<-s.op.done // C completes a cancelled read at once
+	if err := s.await(ctx, c, op); err != nil {
+		return err
 	}
 	s.collect(c, op)
 	if s.err != nil {
@@ -204,6 +198,21 @@ func (c *Conn) readOp(ctx context.Context, op string, start func(*readSide) erro
 	if use != nil {
 		use(s)
 		s.shrink()
+	}
+	return nil
+}
+
+// await waits until the operation that was started has completed. A context that ends cancels it.
+// The turn is held.
+func (s *readSide) await(ctx context.Context, c *Conn, op string) error {
+	s.busy = true
+	select {
+	case <-s.op.done:
+	case <-c.io().closing:
+		return closedError(op) // teardown completes the operation
+	case <-ctx.Done():
+		s.op.cancel()
+		<-s.op.done // C completes a cancelled read at once
 	}
 	return nil
 }
@@ -246,14 +255,8 @@ func (c *Conn) AwaitData(ctx context.Context) error {
 	}
 	enterC()
 	s.op.started(C.nngo_conn_await(c.c, s.op.c))
-	s.busy = true
-	select {
-	case <-s.op.done:
-	case <-c.io().closing:
-		return closedError(op) // teardown completes the operation
-	case <-ctx.Done():
-		s.op.cancel()
-		<-s.op.done // C completes a cancelled wait at once
+	if err := s.await(ctx, c, op); err != nil {
+		return err
 	}
 	s.busy = false
 	switch e := s.op.result; {

@@ -462,8 +462,7 @@ nngo_can_unread(void)
 int
 nngo_conn_unread(nng_http_conn *conn, const void *data, size_t len)
 {
-	return (nni_http_conn_unread == NULL ? NNG_ENOTSUP
-	                                     : nni_http_conn_unread(conn, data, len));
+	return (nni_http_conn_unread(conn, data, len));
 }
 
 // Patch CL18. Bound weakly it is NULL in other libraries.

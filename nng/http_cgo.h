@@ -89,8 +89,7 @@ nngo_started nngo_op_started(nngo_op *);
 nngo_started nngo_conn_read(nng_http_conn *, nngo_op *, void *, size_t, bool all);
 nngo_started nngo_conn_read_req(nng_http_conn *, nng_http_req *, nngo_op *);
 nngo_started nngo_conn_read_res(nng_http_conn *, nng_http_res *, nngo_op *);
-// nngo_conn_unread answers NNG_ENOTSUP where the library has no such thing (patch P31), which
-// nngo_can_unread tells.
+// nngo_conn_unread may be called if nngo_can_unread (patch P31).
 bool nngo_can_unread(void);
 int  nngo_conn_unread(nng_http_conn *, const void *, size_t);
 nngo_started nngo_conn_await(nng_http_conn *, nngo_op *); // if nngo_can_await
