@@ -13,7 +13,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -58,18 +57,16 @@ type Topic struct {
 
 // A Case is an input for a server, and what may come of it.
 type Case struct {
-	// ID names the case, as "field-lines/blank-before-colon". It never changes.
+	// ID names the case, as "field-lines/space-before-the-colon". It never changes.
 	ID    string `yaml:"id"`
 	Title string `yaml:"title"`
 	// Source is where the rule stands: a section of an RFC, a page of nng's manual, or a
 	// function of libnng.
 	Source string `yaml:"source"`
 	Level  Level  `yaml:"level"`
-	// Why explains what is not obvious.
-	Why string `yaml:"why"`
 
 	// Head has the lines of the request, each of which ends in CR LF, and an empty one
-	// follows. Body comes behind that, as it is. Raw is in place of both. In all of them
+	// follows. Body comes after that, as it is. Raw is used instead of both. In all of them
 	// every character is one byte (so "\xe9" is the byte E9, and what is above U+00FF an
 	// error), and ${...} is replaced: see expand.
 	Head []string `yaml:"head"`
@@ -77,12 +74,9 @@ type Case struct {
 	Raw  string   `yaml:"raw"`
 	// Then follows them, when there is more to do than to send.
 	Then []Step `yaml:"then"`
-	// End says what the client does behind the request instead of a follow-up: "half-close",
-	// "reset", or "wait" for what the server does.
+	// End says what the client does after the request, instead of sending a follow-up:
+	// "half-close".
 	End string `yaml:"end"`
-	// Methods are those of the requests, when there are several and not all but the first are
-	// GET: they say which responses have bodies.
-	Methods []string `yaml:"methods"`
 	// Deliver restricts the deliveries.
 	Deliver []Delivery `yaml:"deliver"`
 
@@ -93,25 +87,21 @@ type Case struct {
 	Understood *Understood `yaml:"understood"`
 	// Fields of responses that count, beside the status.
 	Fields []string `yaml:"fields"`
-	// Defects are the rows of docs/defects.md that make the reference break the rule.
-	Defects []string `yaml:"defects"`
 
 	topic *Topic
 }
 
-// Understood is what a server has to have understood of a request.
+// Understood is what a server has to have understood of a request, besides its method and target,
+// which are those that were sent.
 type Understood struct {
-	Method *string             `yaml:"method"`
-	Target *string             `yaml:"target"`
-	Body   *string             `yaml:"body"`
+	Body   string              `yaml:"body"`
 	Fields map[string][]string `yaml:"fields"`
 }
 
 // A Step is something that the client does in the course of a case. One of its fields is set.
 type Step struct {
-	Send  string        `yaml:"send"`
-	Await int           `yaml:"await"` // a response with this status, an interim one too
-	Pause time.Duration `yaml:"pause"`
+	Send  string `yaml:"send"`
+	Await int    `yaml:"await"` // a response with this status, an interim one too
 }
 
 // Topic returns the name of the case's topic.
@@ -186,7 +176,7 @@ func (c *Case) check() error {
 		return errors.New("it allows nothing")
 	case (c.Head == nil) == (c.Raw == "") && c.End == "":
 		return errors.New("it needs a head, or raw bytes")
-	case !slices.Contains([]string{"", "half-close", "reset", "wait"}, c.End):
+	case !slices.Contains([]string{"", "half-close"}, c.End):
 		return fmt.Errorf("%q is no end", c.End)
 	}
 	for _, p := range c.Allowed {
@@ -216,18 +206,13 @@ func (u *Understood) expand() (err error) {
 		return nil
 	}
 	one := func(s *string) {
-		if s == nil {
-			return
-		}
 		b, e := expand(*s, "host")
 		if e != nil {
 			err = e
 		}
 		*s = toLatin1(b)
 	}
-	one(u.Method)
-	one(u.Target)
-	one(u.Body)
+	one(&u.Body)
 	for _, values := range u.Fields {
 		for i := range values {
 			one(&values[i])

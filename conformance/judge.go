@@ -86,18 +86,21 @@ func worse(a, b Verdict) Verdict {
 
 // A Report is what came of a run.
 type Report struct {
-	Subject   string     `json:"subject"`   // what was tested
-	Reference string     `json:"reference"` // the name of the recording
-	Set       string     `json:"set"`       // SetVersion
-	Cases     []Finding  `json:"cases"`
-	Took      float64    `json:"seconds"`
-	Counts    []VerdictN `json:"counts"`
+	Subject   string    `json:"subject"`   // what was tested
+	Reference string    `json:"reference"` // the name of the recording
+	Set       string    `json:"set"`       // SetVersion
+	Cases     []Finding `json:"cases"`
+	Took      float64   `json:"seconds"`
 }
 
-// A VerdictN is a verdict and how many cases have it.
-type VerdictN struct {
-	Verdict Verdict `json:"verdict"`
-	Cases   int     `json:"cases"`
+// Count returns how many cases have a verdict.
+func (r *Report) Count(v Verdict) (n int) {
+	for i := range r.Cases {
+		if r.Cases[i].Verdict == v {
+			n++
+		}
+	}
+	return n
 }
 
 // A Finding is what came of a case. Its verdict is the worst of its deliveries.
@@ -106,7 +109,6 @@ type Finding struct {
 	Title      string     `json:"title"`
 	Level      Level      `json:"level"`
 	Source     string     `json:"source"`
-	Defects    []string   `json:"defects,omitempty"`
 	Verdict    Verdict    `json:"verdict"`
 	Deliveries []Observed `json:"deliveries"`
 }

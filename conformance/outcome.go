@@ -19,7 +19,7 @@ import (
 //	malformed(chunk-size)
 //	silence
 //
-// "follow-up" is the answer to the request that is sent behind each case, and shows that
+// "follow-up" is the response to the request that is sent after each case, and shows that
 // server and client agree on where the case's own request ended. It asks for the end of
 // the connection, so "closed" is said only when it was not answered. "open" is a connection
 // that stays when it should not, "silence" one on which nothing comes.
@@ -124,17 +124,14 @@ func printableQuoted(s string) string {
 	return b.String()
 }
 
-// wrong says what is wrong with an echo, in the light of what should have been understood.
-func (u *Understood) wrong(e *Echo) string {
-	differs := func(what string, want *string, got string) string {
-		if want == nil || *want == got {
-			return ""
-		}
-		return fmt.Sprintf("%s is %s and not %s", what, printableQuoted(got), printableQuoted(*want))
-	}
-	for _, s := range []string{differs("the method", u.Method, e.Method), differs("the target", u.Target, e.Target), differs("the body", u.Body, e.Body)} {
-		if s != "" {
-			return s
+// wrong says what is wrong with an echo of a request that was sent.
+func (u *Understood) wrong(e *Echo, sent []byte) string {
+	method, target := requestLine(sent)
+	for _, x := range []struct{ what, want, got string }{
+		{"the method", method, e.Method}, {"the target", target, e.Target}, {"the body", u.Body, e.Body},
+	} {
+		if x.got != x.want {
+			return fmt.Sprintf("%s is %s and not %s", x.what, printableQuoted(x.got), printableQuoted(x.want))
 		}
 	}
 	for name, want := range u.Fields {
@@ -154,11 +151,11 @@ func (u *Understood) wrong(e *Echo) string {
 
 // A pattern is an outcome with wildcards: "4xx, closed", "200 echo, follow-up", "4xx, *".
 // A part is a status, in which an x is any digit, with " echo" if it has to be one, or a
-// word of an outcome. "*" stands for whatever comes behind, also nothing.
-var patternPart = regexp.MustCompile(`^([1-5][0-9x]{2}( echo)?|follow-up|closed|open|silence|\*)$`)
+// word of an outcome. "*" stands for whatever follows, also nothing.
+var patternPart = regexp.MustCompile(`^([1-5][0-9x]{2}( echo)?|follow-up|closed|open|silence|data\(".*"\)|\*)$`)
 
 func checkPattern(p string) error {
-	for _, part := range strings.Split(p, ", ") {
+	for _, part := range Outcome(p).parts() {
 		if !patternPart.MatchString(part) {
 			return fmt.Errorf("%q is not understood in the outcome %q", part, p)
 		}
@@ -168,7 +165,7 @@ func checkPattern(p string) error {
 
 // Matches reports whether the outcome is one of those that the pattern stands for.
 func (o Outcome) Matches(pattern string) bool {
-	parts, wanted := o.parts(), strings.Split(pattern, ", ")
+	parts, wanted := o.parts(), Outcome(pattern).parts()
 	for i, w := range wanted {
 		if w == "*" {
 			return true
@@ -180,7 +177,7 @@ func (o Outcome) Matches(pattern string) bool {
 	return len(parts) == len(wanted)
 }
 
-// parts cuts an outcome at its commas, but for those in parentheses and quotes.
+// parts cuts an outcome at its commas, except for those in parentheses and quotes.
 func (o Outcome) parts() (parts []string) {
 	depth, quoted, start := 0, false, 0
 	s := string(o)

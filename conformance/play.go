@@ -81,7 +81,7 @@ type player struct {
 	patience time.Duration
 
 	mu       sync.Mutex
-	came     chan struct{} // is closed and made anew whenever something comes
+	came     chan struct{} // is closed, and replaced, whenever something comes
 	received []byte
 	end      string // how the connection has ended
 	trace    []Event
@@ -202,11 +202,10 @@ func (p *player) play(c *Case, d Delivery, first, follow []byte) {
 		p.send(first)
 	}
 	for _, s := range c.Then {
-		switch {
-		case s.Send != "":
+		if s.Send != "" {
 			b, _ := expand(s.Send, p.host) // check has tried it
 			p.send(b)
-		case s.Await != 0:
+		} else {
 			p.await(p.patience, func(all []byte, ended bool) bool {
 				for _, r := range responses(all, ended, nil).all {
 					if r.Status == s.Await {
@@ -215,8 +214,6 @@ func (p *player) play(c *Case, d Delivery, first, follow []byte) {
 				}
 				return false
 			})
-		default:
-			time.Sleep(s.Pause)
 		}
 	}
 	switch c.End {
@@ -227,14 +224,9 @@ func (p *player) play(c *Case, d Delivery, first, follow []byte) {
 		} else {
 			_ = p.raw.CloseWrite()
 		}
-	case "reset":
-		p.ended("reset by the client")
-		_ = p.raw.SetLinger(0)
-		_ = p.raw.Close()
-		return
 	case "":
 		if d == Apart {
-			method := methodOf(first)
+			method, _ := requestLine(first)
 			p.await(apartLatest, func(all []byte, ended bool) bool {
 				for _, r := range responses(all, ended, []string{method}).all {
 					if r.Status >= 200 {
@@ -280,7 +272,7 @@ func (p *player) await(patience time.Duration, enough func(all []byte, ended boo
 type parsed struct {
 	all       []*Response
 	malformed string
-	data      []byte // behind 101
+	data      []byte // after 101
 	rest      []byte // of a response that is not whole
 }
 
@@ -314,11 +306,14 @@ func responses(b []byte, ended bool, methods []string) (p parsed) {
 	return p
 }
 
-// methodOf is the method of a request.
-func methodOf(b []byte) string {
-	line, _, _ := bytes.Cut(bytes.TrimLeft(b, "\r\n"), []byte("\r\n"))
-	method, _, _ := bytes.Cut(line, []byte(" "))
-	return string(method)
+// requestLine returns the method and the target of a request, a character for each byte.
+func requestLine(b []byte) (method, target string) {
+	line, _, _ := bytes.Cut(bytes.TrimLeft(b, "\r\n"), []byte("\n"))
+	words := strings.SplitN(toLatin1(line), " ", 3)
+	if len(words) > 1 {
+		target = words[1]
+	}
+	return words[0], target
 }
 
 var asksFor = regexp.MustCompile(`[?&]f=([A-Za-z0-9_,-]+)`)
@@ -328,11 +323,8 @@ func (p *player) result(c *Case, first []byte) *Result {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	res := &Result{Trace: p.trace}
-	methods := c.Methods
-	if methods == nil {
-		methods = []string{methodOf(first)}
-	}
-	got := responses(p.received, p.end != "", methods)
+	method, _ := requestLine(first)
+	got := responses(p.received, p.end != "", []string{method})
 	var echoed []string
 	if m := asksFor.FindSubmatch(first); m != nil {
 		echoed = strings.Split(string(m[1]), ",")
@@ -345,7 +337,7 @@ func (p *player) result(c *Case, first []byte) *Result {
 		parts = append(parts, s)
 		if e := r.echo(); e != nil && c.Understood != nil && e.Target != followUpTarget && !looked {
 			looked = true
-			res.Wrong = c.Understood.wrong(e)
+			res.Wrong = c.Understood.wrong(e, first)
 		}
 	}
 	switch {
@@ -358,7 +350,6 @@ func (p *player) result(c *Case, first []byte) *Result {
 		parts = append(parts, "data("+printableQuoted(toLatin1(got.data))+")")
 	}
 	switch {
-	case c.End == "reset":
 	case p.end != "" && !followed:
 		parts = append(parts, "closed")
 	case p.end == "" && len(p.received) == 0:

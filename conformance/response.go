@@ -93,7 +93,7 @@ func parseResponse(b []byte, method string, ended bool) (r *Response, rest []byt
 	return r, rest[length:], nil
 }
 
-// parseStatusLine: RFC 9112, section 4. The blank behind the status has to be there.
+// parseStatusLine: RFC 9112, section 4. The space after the status has to be there.
 func parseStatusLine(line string) (int, error) {
 	version, rest, _ := strings.Cut(line, " ")
 	status, _, ok := strings.Cut(rest, " ")

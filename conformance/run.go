@@ -3,6 +3,7 @@ package conformance
 import (
 	"context"
 	"errors"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -78,22 +79,11 @@ func (r Run) Do(ctx context.Context) (*Report, error) {
 	if r.Reference != nil {
 		rep.Reference = r.Reference.Name
 	}
-	for _, v := range Verdicts {
-		n := 0
-		for i := range findings {
-			if findings[i].Verdict == v {
-				n++
-			}
-		}
-		if n > 0 {
-			rep.Counts = append(rep.Counts, VerdictN{v, n})
-		}
-	}
 	return rep, nil
 }
 
 func (r Run) play(ctx context.Context, c *Case, alone *sync.RWMutex) Finding {
-	f := Finding{ID: c.ID, Title: c.Title, Level: c.Level, Source: c.Source, Defects: c.Defects, Verdict: Same}
+	f := Finding{ID: c.ID, Title: c.Title, Level: c.Level, Source: c.Source, Verdict: Same}
 	var recorded *Recorded
 	if r.Reference != nil {
 		recorded = r.Reference.Cases[c.ID]
@@ -185,15 +175,7 @@ func recorded(f *Finding) (*Recorded, error) {
 }
 
 func (r *Recorded) equal(o *Recorded) bool {
-	if r.All != o.All || len(r.Others) != len(o.Others) {
-		return false
-	}
-	for d, x := range r.Others {
-		if o.Others[d] != x {
-			return false
-		}
-	}
-	return true
+	return r.All == o.All && maps.Equal(r.Others, o.Others)
 }
 
 var (

@@ -20,8 +20,10 @@ func TestServer(t *testing.T, server Server, reference string, known Known) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, n := range rep.Counts {
-		t.Logf("%5d %s", n.Cases, n.Verdict.Words())
+	for _, v := range Verdicts {
+		if n := rep.Count(v); n > 0 {
+			t.Logf("%5d %s", n, v.Words())
+		}
 	}
 	for _, line := range known.News(rep) {
 		t.Error(line)

@@ -35,9 +35,6 @@ func (s *showCmd) Run(context.Context) error {
 	}
 	for _, c := range cases {
 		fmt.Printf("%s: %s\n  %s, %s\n", c.ID, c.Title, c.Level, c.Source)
-		if c.Why != "" {
-			fmt.Printf("  %s\n", c.Why)
-		}
 		fmt.Printf("  allowed: %s\n", strings.Join(c.Allowed, "; or "))
 		for _, name := range conformance.Recordings() {
 			rec, err := conformance.LoadRecording(name)

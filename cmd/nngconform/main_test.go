@@ -37,9 +37,9 @@ func TestCommand(t *testing.T) {
 
 	text, code := output(t, "list")
 	assert.Zero(t, code)
-	assert.Contains(t, text, "field-lines/blank-before-the-colon")
+	assert.Contains(t, text, "field-lines/space-before-the-colon")
 
-	text, code = output(t, "show", "field-lines/blank-before-the-colon")
+	text, code = output(t, "show", "field-lines/space-before-the-colon")
 	assert.Zero(t, code)
 	assert.Contains(t, text, "allowed: 400, closed")
 	assert.Contains(t, text, "nng-1.5.2: 200 echo")

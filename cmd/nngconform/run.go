@@ -91,8 +91,10 @@ func (r *runCmd) Run(ctx context.Context) error {
 			print(&f)
 		}
 	}
-	for _, n := range report.Counts {
-		fmt.Printf("%5d %s\n", n.Cases, n.Verdict.Words())
+	for _, v := range conformance.Verdicts {
+		if n := report.Count(v); n > 0 {
+			fmt.Printf("%5d %s\n", n, v.Words())
+		}
 	}
 	fmt.Printf("%5d cases in %.1f s\n", len(report.Cases), report.Took)
 	if r.Exact && differs {
