@@ -9,7 +9,7 @@ import (
 )
 
 // A chunkSource passes on the bytes of a chunked body (RFC 9112, section 7.1) up to its
-// end and none behind it: those belong to the next request, which nng is to read, and it
+// end and none after it: those belong to the next request, which nng is to read, and it
 // gives them back. It follows the framing to see the end. Where nothing can be given back
 // it asks for no more than the body still has at the least, which is much slower for small
 // chunks. Of the framing it judges the extensions of chunks; the reader on top of it does
@@ -102,7 +102,7 @@ func (s *chunkSource) least() int {
 const maxChunk = 1 << 62
 
 // follow returns how many bytes may be passed on: fewer than there are if the next one must
-// not be there, or is behind the body.
+// not be there, or comes after the body.
 func (s *chunkSource) follow(p []byte) (good int) {
 	whole := len(p)
 	for len(p) > 0 && s.state != chunkDone {

@@ -17,7 +17,7 @@ import (
 // nng does not tell that a client has gone. So whoever has asked for Done and is still running
 // after watchDelay has its connection watched, with nng.Conn.AwaitData. Without our patches only
 // a read finds out, and nng cannot take that back without closing the connection (defect CL18):
-// there the connection is closed behind the reply, unless it is hijacked.
+// there the connection is closed after the reply, unless it is hijacked.
 type requestContext struct {
 	lazycontext.Context
 	w *response

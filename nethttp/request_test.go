@@ -418,7 +418,7 @@ func TestWatchedConnection(t *testing.T) {
 // whole response, and a POST is not sent twice. httputil.ReverseProxy has each request watched.
 func TestRequestBehindAWatchedResponse(t *testing.T) {
 	if lib.Lacks("cl18") {
-		t.Skip("without the patch for it the connection is closed behind the response (CL18)")
+		t.Skip("without the patch for it the connection is closed after the response (CL18)")
 	}
 	addr := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == "POST" {

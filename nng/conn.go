@@ -438,10 +438,10 @@ func (c *Conn) ReadAhead(p []byte, max int) (int, error) {
 
 // Unread puts p back in front of what is read next, for callers that had to read on to find
 // where something ends, or which protocol it is. C takes it back, and ReadReq and ReadRes find it
-// there; it has room for all that one Read has brought, up to 8 KiB (behind ReadAll there may be less).
+// there; it has room for all that one Read has brought, up to 8 KiB (after ReadAll there may be less).
 // Where C cannot (a Read has
 // timed out, the stream has ended) Conn keeps it for the next Read, and until that has taken it
-// the others answer ErrState, as behind ReadAhead. Transact has no use for bytes before its
+// the others return ErrState, as after ReadAhead. Transact has no use for bytes before its
 // response, and fails. Unread waits for a Read that is under way. nng's public API has nothing
 // like it.
 //
@@ -463,7 +463,7 @@ func (c *Conn) Unread(p []byte) error {
 		return err
 	}
 	defer s.give()
-	if s.pending() { // C's next bytes are not the ones behind p
+	if s.pending() { // C's next bytes are not the ones after p
 		s.rest = slices.Concat(p, s.rest)
 	} else {
 		enterC()
@@ -471,7 +471,7 @@ func (c *Conn) Unread(p []byte) error {
 		leaveC()
 		switch e := connErrno(Errno(rv)); e {
 		case 0:
-		case ErrState: // C may be reading for who has awaited that, and no longer does
+		case ErrState: // C may still be reading for an AwaitData that was given up
 			s.rest = bytes.Clone(p)
 		default:
 			return &OpError{Op: "unread", Err: e}
@@ -506,7 +506,7 @@ func (c *Conn) Flush(ctx context.Context) error {
 	return err
 }
 
-// CloseWrite ends the direction to the peer, behind all that was written: its reads end with
+// CloseWrite ends the direction to the peer after all that was written: the peer's reads end with
 // io.EOF, and it can go on sending, as with net.TCPConn.CloseWrite. It waits until the kernel has
 // taken what is queued, and until the write deadline at the most. nng's public API has nothing
 // like it.

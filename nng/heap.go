@@ -14,7 +14,7 @@ import "C"
 // connections hundreds of megabytes may stay. The pump's tick looks now and then whether
 // there is much of it, and if so gives it back to the system. That takes a while, in which
 // others wait for memory, and the allocator does not tell what it has given back already. So
-// it is done when much has been freed since the last time, and seldom in any case, for
+// it is done when much has been freed since the last time, and rarely in any case, for
 // what was used and freed between two looks.
 var heap struct {
 	next    time.Time    // of the pump: when to look

@@ -179,7 +179,7 @@ typedef struct {
 
 nngo_queue nngo_conn_queue(nng_http_conn *);
 
-// nngo_conn_fin ends the sending side. It answers NNG_ENOTSUP over TLS, and where the library
+// nngo_conn_fin ends the sending side. It returns NNG_ENOTSUP over TLS, and where the library
 // cannot (patch 0081).
 int nngo_conn_fin(nng_http_conn *);
 

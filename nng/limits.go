@@ -33,7 +33,7 @@ const (
 //	the first byte of a later one            IdleTimeout
 //	the rest of that head                    ReadHeaderTimeout
 //	a body that is collected (CollectBody)   ReadHeaderTimeout, and a second for each KiB,
-//	                                         anew for each part: 16 KiB, then as much again
+//	                                         for each part: 16 KiB, then as much as has come
 //	a handler, or its reads                  none; see Conn's deadlines
 //	the client, to take what is sent to it   WriteStallTimeout
 //	a WebSocket, for WSListener.Accept       ReadHeaderTimeout, since the handshake
@@ -50,7 +50,7 @@ type Limits struct {
 	TLSHandshakeTimeout time.Duration
 
 	// WriteStallTimeout is how long a client may take no byte of a response, also of one
-	// that a handler is writing, whose Write then answers ErrConnShut. Who reads slowly gets
+	// that a handler is writing, whose Write then returns ErrConnShut. A slow reader gets
 	// all of it, as long as its system confirms some bytes in that time: one with a small
 	// receive buffer may confirm 2 KiB at once and then nothing for long. A TLS library takes
 	// whole records, of up to 16 KiB, so over TLS a client has to read 550 bytes a second.

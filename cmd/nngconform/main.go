@@ -1,4 +1,4 @@
-// Command nngconform compares an HTTP server with libnng's, case by case: what it answers,
+// Command nngconform compares an HTTP server with libnng's, case by case: how it responds,
 // what it has understood, what it does with the connection. It needs neither libnng nor cgo:
 // what libnng does was recorded.
 package main

@@ -47,7 +47,7 @@ type runCmd struct {
 	Name      string                 `default:"the server" help:"What reports call the server."`
 	Delivery  []conformance.Delivery `placeholder:"NAME" help:"Only these deliveries: one, apart, split, bytes."`
 	Parallel  int                    `default:"16" help:"So many connections at a time."`
-	Known     string                 `placeholder:"FILE" help:"Differences that were looked at: ids and answers. What is not as it says is an error, and nothing else is."`
+	Known     string                 `placeholder:"FILE" help:"A file of differences that somebody has looked at. Only what is not as it says is an error."`
 	Fix       bool                   `help:"Make the file of known differences say what was found."`
 	Exact     bool                   `help:"Whatever the reference does not do, too, is an error."`
 	JSON      string                 `placeholder:"FILE" help:"Write a report with everything, also the bytes."`

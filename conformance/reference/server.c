@@ -148,7 +148,7 @@ echo(nng_aio *aio)
 	answer(aio, res);
 }
 
-// status answers with the status that the last part of the path is.
+// status responds with the status that the last part of the path is.
 static void
 status(nng_aio *aio)
 {
@@ -162,7 +162,7 @@ status(nng_aio *aio)
 	}
 }
 
-// empty answers with no body at all.
+// empty responds with no body at all.
 static void
 empty(nng_aio *aio)
 {
@@ -172,7 +172,7 @@ empty(nng_aio *aio)
 	answer(aio, res);
 }
 
-// last answers, and wants no other request.
+// last responds, and wants no other request.
 static void
 last(nng_aio *aio)
 {

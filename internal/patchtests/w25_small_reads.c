@@ -1,7 +1,7 @@
 // W25. Small reads find in the connection's buffer what came with the ones before, and all
 // arrives in order, whatever the sizes of the reads.
 
-#include "answerutil.h"
+#include "testutil.h"
 
 extern bool nni_http_conn_buffered(nng_http_conn *) __attribute__((weak));
 
