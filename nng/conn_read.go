@@ -220,8 +220,8 @@ func (s *readSide) await(ctx context.Context, c *Conn, op string) error {
 // AwaitData waits until there is something to read, and takes nothing. When ctx ends the
 // connection stays as it is: what comes later is for the next Read, ReadReq or whatever reads.
 // So a handler can watch whether its client is still there. Where the peer has ended its direction
-// that is io.EOF, and what was written before and is written then still goes to it. nng's public API
-// has nothing like it.
+// that is io.EOF, and what was written before and is written then still goes to it (over TLS only
+// until its TCP connection ends that direction, too). nng's public API has nothing like it.
 //
 // Errors: *OpError with ErrNotSupported (a libnng without patch 0100), context.Canceled or
 // context.DeadlineExceeded, io.EOF, ErrConnReset and the other errors of Read where the

@@ -135,7 +135,22 @@ main(void)
 	close(peer);
 	CHECK((rv = op_wait(&o, 5000)) == NNG_ECONNSHUT, "the end: %d", rv);
 	CHECK((rv = await()) == NNG_ECONNSHUT, "after the end: %d", rv);
+	op_buf(&o, got, 1);
+	nng_http_conn_read(conn, op_start(&o)); // closes, as every read that fails
+	CHECK((rv = op_wait(&o, 5000)) == NNG_ECONNSHUT, "a read after the end: %d", rv);
 	CHECK((rv = await()) == NNG_ECLOSED, "and then: %d", rv);
+	nng_http_conn_close(conn);
+
+	test_step = "the peer resets while nobody waits";
+	conn      = client_connect(client);
+	MUST((peer = accept(listener, NULL, NULL)) >= 0);
+	give_up(true);
+	close_rst(peer);
+	sleep_ms(50);
+	CHECK((rv = await()) == NNG_ECONNRESET, "a reset: %d", rv);
+	op_buf(&o, got, 1);
+	nng_http_conn_read(conn, op_start(&o));
+	CHECK((rv = op_wait(&o, 5000)) == NNG_ECONNRESET, "a read after a reset: %d", rv);
 	nng_http_conn_close(conn);
 
 	test_step = "the peer goes while nobody waits";
@@ -157,6 +172,7 @@ main(void)
 			give_up(true);
 			shutdown(peer, SHUT_WR);
 			sleep_ms(20);
+			CHECK((rv = await()) == NNG_ECONNSHUT, "the end, late: %d", rv);
 		} else {
 			nni_http_conn_await(conn, op_start(&o));
 			shutdown(peer, SHUT_WR);
