@@ -21,6 +21,23 @@ import (
 // a case does, the second one when there are more.
 const SetVersion = "0.1.0"
 
+// A Role is what is tested: a server or a client, of HTTP or of WebSocket.
+type Role string
+
+// Roles.
+const (
+	ServerRole          Role = "server"
+	ClientRole          Role = "client"
+	WebSocketServerRole Role = "websocket-server"
+	WebSocketClientRole Role = "websocket-client"
+)
+
+// Roles are all of them.
+var Roles = []Role{ServerRole, ClientRole, WebSocketServerRole, WebSocketClientRole}
+
+// ofServer reports whether the kit connects to what is tested, and not the other way round.
+func (r Role) ofServer() bool { return r == ServerRole || r == WebSocketServerRole }
+
 // A Level says how binding the rule of a case is, in the words of RFC 2119.
 type Level string
 
@@ -50,12 +67,13 @@ var Deliveries = []Delivery{One, Apart, Split, Bytes}
 type Topic struct {
 	Name   string `yaml:"topic"`
 	About  string `yaml:"about"`
+	Role   Role   `yaml:"role"`   // a server's, if there is none
 	Source string `yaml:"source"` // of the cases that name none
 	Level  Level  `yaml:"level"`  // of the cases that name none
 	Cases  []Case `yaml:"cases"`
 }
 
-// A Case is an input for a server, and what may come of it.
+// A Case is what the kit sends to a server or a client, and what may come of it.
 type Case struct {
 	// ID names the case, as "field-lines/space-before-the-colon". It never changes.
 	ID    string `yaml:"id"`
@@ -107,6 +125,9 @@ type Step struct {
 // Topic returns the name of the case's topic.
 func (c *Case) Topic() string { return c.topic.Name }
 
+// Role returns what the case tests.
+func (c *Case) Role() Role { return c.topic.Role }
+
 //go:embed cases/*.yaml
 var files embed.FS
 
@@ -141,6 +162,9 @@ func load(from fs.FS) ([]*Case, error) {
 		d.KnownFields(true)
 		if err := d.Decode(t); err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		if t.Role = cmp.Or(t.Role, ServerRole); !slices.Contains(Roles, t.Role) {
+			return nil, fmt.Errorf("%s: %q is no role", name, t.Role)
 		}
 		for i := range t.Cases {
 			c := &t.Cases[i]

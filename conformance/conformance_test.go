@@ -183,11 +183,11 @@ func TestPlantedFaults(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			rep, err := conformance.Run{Cases: cases(t, x.id), Deliveries: []conformance.Delivery{conformance.One},
-				Server: conformance.Server{URL: x.serve(t), Patience: 500 * time.Millisecond}}.Do(t.Context())
+				Server: &conformance.Server{URL: x.serve(t), Patience: 500 * time.Millisecond}}.Do(t.Context())
 			require.NoError(t, err)
 			f := rep.Cases[0]
 			good, err := conformance.Run{Cases: cases(t, x.id), Deliveries: []conformance.Delivery{conformance.One},
-				Server: conformance.Server{URL: standard(t)}}.Do(t.Context())
+				Server: &conformance.Server{URL: standard(t)}}.Do(t.Context())
 			require.NoError(t, err)
 			if name != "a length beside a coding is dropped" { // which net/http does, too
 				require.Equal(t, conformance.Allowed, good.Cases[0].Verdict, "%s", good.Cases[0].Answer())
@@ -202,7 +202,7 @@ func TestNobodyListens(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	require.NoError(t, l.Close())
-	rep, err := conformance.Run{Cases: cases(t, "request-line/get"), Server: conformance.Server{URL: "http://" + l.Addr().String()}}.Do(t.Context())
+	rep, err := conformance.Run{Cases: cases(t, "request-line/get"), Server: &conformance.Server{URL: "http://" + l.Addr().String()}}.Do(t.Context())
 	require.NoError(t, err)
 	assert.Equal(t, conformance.NotPlayed, rep.Cases[0].Verdict)
 	assert.NotEmpty(t, rep.Cases[0].Deliveries[0].Error)
@@ -225,7 +225,7 @@ func TestSilence(t *testing.T) {
 		}
 	}()
 	rep, err := conformance.Run{Cases: cases(t, "request-line/get"), Deliveries: []conformance.Delivery{conformance.One},
-		Server: conformance.Server{URL: "http://" + l.Addr().String(), Patience: 200 * time.Millisecond}}.Do(t.Context())
+		Server: &conformance.Server{URL: "http://" + l.Addr().String(), Patience: 200 * time.Millisecond}}.Do(t.Context())
 	require.NoError(t, err)
 	assert.Equal(t, conformance.Silent, rep.Cases[0].Verdict)
 	assert.Equal(t, "silence", rep.Cases[0].Answer())
@@ -247,7 +247,7 @@ func TestTLS(t *testing.T) {
 	t.Cleanup(s.Close)
 	pool := s.Client().Transport.(*http.Transport).TLSClientConfig
 	some := cases(t, "request-line/get", "chunks/two-chunks", "hosts/no-host", "request-line/closed-after-a-request")
-	rep, err := conformance.Run{Cases: some, Server: conformance.Server{URL: s.URL, TLS: pool}}.Do(t.Context())
+	rep, err := conformance.Run{Cases: some, Server: &conformance.Server{URL: s.URL, TLS: pool}}.Do(t.Context())
 	require.NoError(t, err)
 	for _, f := range rep.Cases {
 		assert.Equal(t, conformance.Allowed, f.Verdict, "%s: %s %s", f.ID, f.Answer(), f.Deliveries[0].Error)

@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -49,9 +50,15 @@ const (
 	apartLatest = 250 * time.Millisecond
 )
 
+func (s *Server) patient() subject {
+	again := *s
+	again.Patience = 3 * cmp.Or(s.Patience, defaultPatience)
+	return &again
+}
+
 // Play plays a case against a server. The error says what kept it from being played; whatever
 // the server does is a Result.
-func (s Server) Play(ctx context.Context, c *Case, d Delivery) (*Result, error) {
+func (s *Server) Play(ctx context.Context, c *Case, d Delivery) (*Result, error) {
 	p, err := s.dial(ctx)
 	if err != nil {
 		return nil, err
@@ -87,15 +94,12 @@ type player struct {
 	trace    []Event
 }
 
-func (s Server) dial(ctx context.Context) (*player, error) {
+func (s *Server) dial(ctx context.Context) (*player, error) {
 	u, err := url.Parse(s.URL)
 	if err != nil {
 		return nil, err
 	}
-	p := &player{host: u.Host, patience: s.Patience, came: make(chan struct{})}
-	if p.patience == 0 {
-		p.patience = defaultPatience
-	}
+	p := &player{host: u.Host, patience: cmp.Or(s.Patience, defaultPatience), came: make(chan struct{})}
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, "tcp", u.Host)
 	if err != nil {

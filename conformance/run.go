@@ -11,12 +11,14 @@ import (
 	"time"
 )
 
-// A Run is a run of cases against a server.
+// A Run is a run of cases against a server or a client.
 type Run struct {
-	Server Server
+	// Server is what the cases of a server's roles are played with, or nil.
+	Server *Server
 	// Subject names what is tested, for reports.
 	Subject string
-	// Cases are those to play, all if it is nil.
+	// Cases are those to play, all if it is nil. Those of a role that nothing is there for are
+	// left out.
 	Cases []*Case
 	// Reference is what to compare with; without one the rules alone count.
 	Reference *Recording
@@ -26,6 +28,23 @@ type Run struct {
 	Parallel int
 	// Progress, if it is set, is called after each case, by one goroutine at a time.
 	Progress func(done, all int, f *Finding)
+}
+
+// A subject is what cases are played with.
+type subject interface {
+	// Play plays a case. The error says what kept it from being played.
+	Play(context.Context, *Case, Delivery) (*Result, error)
+	// patient returns the same with three times the patience.
+	patient() subject
+}
+
+// subject returns what a case is played with, or nil.
+func (r Run) subject(c *Case) subject {
+	switch {
+	case c.Role().ofServer() && r.Server != nil:
+		return r.Server
+	}
+	return nil
 }
 
 // Do plays the cases. It returns an error only when the context has ended or the cases cannot
@@ -38,6 +57,7 @@ func (r Run) Do(ctx context.Context) (*Report, error) {
 			return nil, err
 		}
 	}
+	cases = slices.DeleteFunc(slices.Clone(cases), func(c *Case) bool { return r.subject(c) == nil })
 	parallel := r.Parallel
 	if parallel <= 0 {
 		parallel = 16
@@ -84,6 +104,7 @@ func (r Run) Do(ctx context.Context) (*Report, error) {
 
 func (r Run) play(ctx context.Context, c *Case, alone *sync.RWMutex) Finding {
 	f := Finding{ID: c.ID, Title: c.Title, Level: c.Level, Source: c.Source, Verdict: Same}
+	subject := r.subject(c)
 	var recorded *Recorded
 	if r.Reference != nil {
 		recorded = r.Reference.Cases[c.ID]
@@ -97,16 +118,11 @@ func (r Run) play(ctx context.Context, c *Case, alone *sync.RWMutex) Finding {
 			o.Reference = recorded.Outcome(d)
 		}
 		alone.RLock()
-		res, err := r.Server.Play(ctx, c, d)
+		res, err := subject.Play(ctx, c, d)
 		alone.RUnlock()
 		if err != nil || res.Outcome.timedOut() && (recorded == nil || res.Outcome != recorded.Outcome(d)) {
-			again := r.Server
-			if again.Patience == 0 {
-				again.Patience = defaultPatience
-			}
-			again.Patience *= 3
 			alone.Lock()
-			if res2, err2 := again.Play(ctx, c, d); err2 == nil {
+			if res2, err2 := subject.patient().Play(ctx, c, d); err2 == nil {
 				res, err = res2, nil
 			}
 			alone.Unlock()

@@ -9,7 +9,7 @@ import (
 // not list fails the test, and so does a listed one that has gone.
 func TestServer(t *testing.T, server Server, reference string, known Known) {
 	t.Helper()
-	run := Run{Server: server, Subject: t.Name()}
+	run := Run{Server: &server, Subject: t.Name()}
 	if reference != "" {
 		var err error
 		if run.Reference, err = LoadRecording(reference); err != nil {

@@ -23,16 +23,16 @@ type subject struct {
 }
 
 // start returns where the server is, and what ends it.
-func (s *subject) start(ctx context.Context) (conformance.Server, func(), error) {
+func (s *subject) start(ctx context.Context) (*conformance.Server, func(), error) {
 	if (s.Addr == "") == (s.Cmd == "") {
-		return conformance.Server{}, nil, errors.New("say where the server is: --addr URL, or --cmd COMMAND")
+		return nil, nil, errors.New("say where the server is: --addr URL, or --cmd COMMAND")
 	}
 	if s.Addr != "" {
-		return conformance.Server{URL: s.Addr}, func() {}, nil
+		return &conformance.Server{URL: s.Addr}, func() {}, nil
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return conformance.Server{}, nil, err
+		return nil, nil, err
 	}
 	addr := l.Addr().String()
 	l.Close()
@@ -44,14 +44,14 @@ func (s *subject) start(ctx context.Context) (conformance.Server, func(), error)
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe() // a server may end when this does
 	if err != nil {
-		return conformance.Server{}, nil, err
+		return nil, nil, err
 	}
 	out, err := cmd.StdoutPipe()
 	if err != nil {
-		return conformance.Server{}, nil, err
+		return nil, nil, err
 	}
 	if err := cmd.Start(); err != nil {
-		return conformance.Server{}, nil, err
+		return nil, nil, err
 	}
 	gone := make(chan error, 1)
 	go func() {
@@ -72,19 +72,19 @@ func (s *subject) start(ctx context.Context) (conformance.Server, func(), error)
 	for end := time.Now().Add(s.Wait); ; {
 		if conn, err := net.DialTimeout("tcp", addr, time.Second); err == nil {
 			conn.Close()
-			return conformance.Server{URL: "http://" + addr}, stop, nil
+			return &conformance.Server{URL: "http://" + addr}, stop, nil
 		}
 		select {
 		case err := <-gone:
-			return conformance.Server{}, nil, fmt.Errorf("the server has ended before it listened on %s: %v", addr, err)
+			return nil, nil, fmt.Errorf("the server has ended before it listened on %s: %v", addr, err)
 		case <-ctx.Done():
 			stop()
-			return conformance.Server{}, nil, ctx.Err()
+			return nil, nil, ctx.Err()
 		case <-time.After(20 * time.Millisecond):
 		}
 		if time.Now().After(end) {
 			stop()
-			return conformance.Server{}, nil, fmt.Errorf("nothing listens on %s after %v", addr, s.Wait)
+			return nil, nil, fmt.Errorf("nothing listens on %s after %v", addr, s.Wait)
 		}
 	}
 }
