@@ -15,6 +15,8 @@ import (
 type Run struct {
 	// Server is what the cases of a server's roles are played with, or nil.
 	Server *Server
+	// Client is what the cases of a client's roles are played with, or nil.
+	Client *Client
 	// Subject names what is tested, for reports.
 	Subject string
 	// Cases are those to play, all if it is nil. Those of a role that nothing is there for are
@@ -43,6 +45,8 @@ func (r Run) subject(c *Case) subject {
 	switch {
 	case c.Role().ofServer() && r.Server != nil:
 		return r.Server
+	case c.Role() == ClientRole && r.Client != nil:
+		return r.Client
 	}
 	return nil
 }
