@@ -236,6 +236,14 @@ func (c *Case) check() error {
 			return err
 		}
 	}
+	if c.Sent != nil {
+		if _, err := expand(c.Sent.Target, "host"); err != nil {
+			return err
+		}
+	}
+	if _, err := c.clientRequest("host"); err != nil {
+		return err
+	}
 	return c.Understood.expand()
 }
 

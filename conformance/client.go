@@ -133,10 +133,9 @@ func (c *Client) play(ctx context.Context, one *Case, d Delivery, patience time.
 	stop := context.AfterFunc(ctx, x.close)
 	defer stop()
 	first := x.ask(ctx, a, x.request)
-	x.afterFirst()
 	var second *answerOf
 	if first.how == "" {
-		second = x.ask(ctx, a, "GET http://"+x.host+followUpTarget)
+		second = x.followUp(ctx, a)
 	}
 	c.give(a)
 	if err := ctx.Err(); err != nil {

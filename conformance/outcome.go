@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strconv"
@@ -86,9 +87,9 @@ func (e *Echo) values(name string) []string { return valuesOf(e.Fields, name) }
 
 // valuesOf returns the values of a field, whatever the case of its name.
 func valuesOf(fields map[string][]string, name string) (values []string) {
-	for n, v := range fields {
+	for _, n := range slices.Sorted(maps.Keys(fields)) {
 		if strings.EqualFold(n, name) {
-			values = append(values, v...)
+			values = append(values, fields[n]...)
 		}
 	}
 	return values
@@ -198,7 +199,7 @@ func (o Outcome) Matches(pattern string) bool {
 	return len(parts) == len(wanted)
 }
 
-// parts cuts an outcome at its commas, except for those in parentheses and quotes.
+// parts cuts an outcome at its commas, except for those in parentheses, quotes, and <...>.
 func (o Outcome) parts() (parts []string) {
 	depth, quoted, start := 0, false, 0
 	s := string(o)
@@ -209,9 +210,9 @@ func (o Outcome) parts() (parts []string) {
 		case c == '"':
 			quoted = !quoted
 		case quoted:
-		case c == '(':
+		case c == '(' || c == '<':
 			depth++
-		case c == ')':
+		case c == ')' || c == '>':
 			depth--
 		case c == ',' && depth == 0:
 			parts = append(parts, s[start:i])

@@ -91,7 +91,8 @@ last(nng_http_req *req, nng_http_res *res)
 	if (says(connection, "close") || status == 101) {
 		return (true);
 	}
-	if (strcmp(nng_http_res_get_version(res), "HTTP/1.1") != 0 && !says(connection, "keep-alive")) {
+	if (strcmp(nng_http_res_get_version(res), "HTTP/1.1") != 0 &&
+	    (!says(connection, "keep-alive") || nng_http_res_get_header(res, "Transfer-Encoding") != NULL)) {
 		return (true);
 	}
 	// A body that has neither a length nor chunks has no end but that of the connection.
