@@ -154,6 +154,9 @@ generate-check: setup lib ## generated files are what the generators make
 check-patches: setup lib lib-asan ## every patch has a test that fails without it
 	@scripts/check-patches
 
+check-patches-changed: setup lib lib-asan ## the same for those that have changed, for CI
+	@scripts/check-patches --changed
+
 check-mends: setup-test lib lib-reference ## what the binding does about defects has tests that fail without it
 	@scripts/check-mends
 
