@@ -103,6 +103,8 @@ type Case struct {
 	Allowed []string `yaml:"allowed"`
 	// Understood is what the first echo has to tell, if there is one.
 	Understood *Understood `yaml:"understood"`
+	// Responds is what a response has to have.
+	Responds *Responds `yaml:"responds"`
 	// Fields of responses that count, beside the status.
 	Fields []string `yaml:"fields"`
 
@@ -115,13 +117,19 @@ type Case struct {
 	Sent *Sent `yaml:"sent"`
 	// Early: the kit does not wait for the request, but plays the case when the client has connected.
 	Early bool `yaml:"early"`
+	// Defect names the rows of docs/defects.md which are why a reference breaks the rule.
+	Defect []string `yaml:"defect"`
+	// Manual names the pages of section 3http of nng's manual whose words the case tries.
+	Manual []string `yaml:"manual"`
 
 	topic *Topic
 }
 
-// Understood is what a server has to have understood of a request, besides its method and target,
-// which are those that were sent.
+// Understood is what a server has to have understood of a request.
 type Understood struct {
+	// Method and Target are those that were sent, unless they are set.
+	Method string              `yaml:"method"`
+	Target string              `yaml:"target"`
 	Body   string              `yaml:"body"`
 	Fields map[string][]string `yaml:"fields"`
 }
@@ -228,7 +236,7 @@ func (c *Case) check() error {
 			return fmt.Errorf("%q is no delivery", d)
 		}
 	}
-	if _, err := c.bytes("host"); err != nil {
+	if _, err := c.Bytes("host"); err != nil {
 		return err
 	}
 	for _, s := range c.Then {
@@ -243,6 +251,9 @@ func (c *Case) check() error {
 	}
 	if _, err := c.clientRequest("host"); err != nil {
 		return err
+	}
+	if r := c.Responds; r != nil && (r.Status < 100 || r.Status > 599) {
+		return errors.New("it is not said which response has to have something")
 	}
 	return c.Understood.expand()
 }
@@ -268,8 +279,8 @@ func (u *Understood) expand() (err error) {
 	return err
 }
 
-// bytes returns what is sent first.
-func (c *Case) bytes(host string) ([]byte, error) {
+// Bytes returns what is sent first, to a server with this host and port.
+func (c *Case) Bytes(host string) ([]byte, error) {
 	text := c.Raw
 	if c.Head != nil {
 		text = strings.Join(c.Head, "\r\n") + "\r\n\r\n" + c.Body

@@ -65,7 +65,7 @@ func listen(c *Case, d Delivery, patience time.Duration) (*exchange, error) {
 	x := &exchange{c: c, d: d, l: l, host: l.Addr().String(), patience: patience}
 	if c != nil {
 		if x.request, err = c.clientRequest(x.host); err == nil {
-			x.response, err = c.bytes(x.host)
+			x.response, err = c.Bytes(x.host)
 		}
 		if err != nil {
 			l.Close()

@@ -2,10 +2,13 @@ package conformance
 
 import (
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Handler serves the routes of the contract (docs/conformance-contract.md): what to give a
@@ -23,8 +26,13 @@ func Handler() http.Handler {
 			echoBytes(w)
 			return
 		}
+		if path == "/small" {
+			r.Body = http.MaxBytesReader(w, r.Body, 16)
+		}
 		body, err := io.ReadAll(r.Body)
 		switch {
+		case errors.As(err, new(*http.MaxBytesError)):
+			http.Error(w, "large body", http.StatusRequestEntityTooLarge)
 		case err != nil:
 			http.Error(w, "bad body", http.StatusBadRequest)
 		case isStatus && status >= 200 && status <= 599:
@@ -40,10 +48,56 @@ func Handler() http.Handler {
 		case path == "/static":
 			w.Header().Set("Content-Type", "text/plain")
 			_, _ = io.WriteString(w, "static\n")
+		case path == "/get" && r.Method != http.MethodGet && r.Method != http.MethodHead:
+			w.Header().Set("Allow", "GET, HEAD")
+			w.WriteHeader(http.StatusMethodNotAllowed)
+		case path == "/late":
+			time.Sleep(lateness)
+			_, _ = io.WriteString(w, "late\n")
+		case path == "/moved":
+			w.Header().Set("Location", "/static")
+			w.WriteHeader(http.StatusMovedPermanently)
+		case path == "/virtual" && hostName(r.Host) == "virtual.example":
+			_, _ = io.WriteString(w, "virtual\n")
+		case path == "/error":
+			w.Header().Set("Content-Type", "text/html")
+			w.WriteHeader(http.StatusServiceUnavailable)
+			_, _ = io.WriteString(w, "<p>error</p>\n")
+		case strings.HasPrefix(path, "/files/"):
+			writeFile(w, r, strings.TrimPrefix(path, "/files/"))
 		default:
 			writeEcho(w, r, body)
 		}
 	})
+}
+
+// The route /late takes so long.
+const lateness = 300 * time.Millisecond
+
+// hostName is a host without its port.
+func hostName(host string) string {
+	name, _, _ := strings.Cut(host, ":")
+	return strings.ToLower(name)
+}
+
+// The files of the route /files/, by name. An empty name is the folder itself.
+var served = map[string]string{"": "index\n", "a.txt": "a\n", "empty.txt": ""}
+
+func writeFile(w http.ResponseWriter, r *http.Request, name string) {
+	if decoded, err := url.PathUnescape(name); err == nil {
+		name = decoded
+	}
+	content, ok := served[name]
+	switch {
+	case !ok:
+		http.NotFound(w, r)
+		return
+	case name == "":
+		w.Header().Set("Content-Type", "text/html")
+	default:
+		w.Header().Set("Content-Type", "text/plain")
+	}
+	_, _ = io.WriteString(w, content)
 }
 
 func writeEcho(w http.ResponseWriter, r *http.Request, body []byte) {

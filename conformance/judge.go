@@ -45,10 +45,21 @@ func (v Verdict) Words() string {
 	return "could not be played"
 }
 
+// allows reports whether the outcome is one of those that the rule of the case allows. A server
+// may end a connection after any response that says so (RFC 9112, sections 9.3 and 9.6): where a
+// follow-up is allowed, that is, too.
+func (c *Case) allows(r *Result) bool {
+	if slices.ContainsFunc(c.Allowed, r.Outcome.Matches) {
+		return true
+	}
+	before, closed := strings.CutSuffix(string(r.Outcome), ", closed")
+	return closed && r.Announced && slices.ContainsFunc(c.Allowed, Outcome(before+", follow-up").Matches)
+}
+
 // breaks says why the rule of the case does not allow a result, or "".
 func (c *Case) breaks(r *Result) string {
 	switch {
-	case len(c.Allowed) > 0 && !slices.ContainsFunc(c.Allowed, r.Outcome.Matches):
+	case len(c.Allowed) > 0 && !c.allows(r):
 		return "allowed: " + strings.Join(c.Allowed, "; or ")
 	case r.Wrong != "":
 		return r.Wrong
@@ -113,6 +124,16 @@ type Finding struct {
 	Source     string     `json:"source"`
 	Verdict    Verdict    `json:"verdict"`
 	Deliveries []Observed `json:"deliveries"`
+	// Defect is the case's: why the reference breaks the rule.
+	Defect []string `json:"defect,omitempty"`
+}
+
+// Words says what the verdict means, and which defects of libnng are the reason.
+func (f *Finding) Words() string {
+	if f.Verdict == SameBroken && len(f.Defect) > 0 {
+		return f.Verdict.Words() + " (" + strings.Join(f.Defect, ", ") + ")"
+	}
+	return f.Verdict.Words()
 }
 
 // Observed is what came of a case in one delivery.

@@ -41,7 +41,7 @@ func (k Known) News(rep *Report) (news []string) {
 		case f.Verdict.fine() && listed:
 			news = append(news, f.ID+": listed as a difference, and there is none any more")
 		case !f.Verdict.fine() && !listed:
-			news = append(news, f.ID+": "+f.Verdict.Words()+": "+f.Answer())
+			news = append(news, f.ID+": "+f.Words()+": "+f.Answer())
 		case !f.Verdict.fine() && answer != f.Answer():
 			news = append(news, fmt.Sprintf("%s: listed with another answer:\n  was %s\n  is  %s", f.ID, answer, f.Answer()))
 		}

@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
@@ -144,7 +145,7 @@ func printableQuoted(s string) string {
 func (u *Understood) wrong(e *Echo, sent []byte) string {
 	method, target := requestLine(sent)
 	for _, x := range []struct{ what, want, got string }{
-		{"the method", method, e.Method}, {"the target", target, e.Target}, {"the body", u.Body, e.Body},
+		{"the method", cmp.Or(u.Method, method), e.Method}, {"the target", cmp.Or(u.Target, target), e.Target}, {"the body", u.Body, e.Body},
 	} {
 		if x.got != x.want {
 			return fmt.Sprintf("%s is %s and not %s", x.what, printableQuoted(x.got), printableQuoted(x.want))

@@ -32,7 +32,9 @@ type Result struct {
 	Outcome Outcome
 	// Wrong says what the server has misunderstood of a request that it has served, or "".
 	Wrong string
-	Trace []Event
+	// Announced: the connection has ended after a response that says so.
+	Announced bool
+	Trace     []Event
 }
 
 // An Event is a part of what crossed the wire: Sent or Received is set, or End, or Told.
@@ -67,7 +69,7 @@ func (s *Server) Play(ctx context.Context, c *Case, d Delivery) (*Result, error)
 	defer p.conn.Close()
 	stop := context.AfterFunc(ctx, func() { p.conn.Close() })
 	defer stop()
-	first, err := c.bytes(p.host)
+	first, err := c.Bytes(p.host)
 	if err != nil {
 		return nil, err
 	}
@@ -342,11 +344,15 @@ func (p *player) result(c *Case, first []byte) *Result {
 	for _, r := range got.all {
 		s := r.short(c.Fields, echoed)
 		followed = s == "follow-up"
+		res.Announced = r.last()
 		parts = append(parts, s)
 		if e := r.echo(); e != nil && c.Understood != nil && e.Target != followUpTarget && !looked {
 			looked = true
 			res.Wrong = c.Understood.wrong(e, first)
 		}
+	}
+	if res.Wrong == "" {
+		res.Wrong = c.Responds.wrong(got.all)
 	}
 	switch {
 	case got.malformed != "":

@@ -13,8 +13,10 @@ import (
 // not let a server send makes it malformed.
 type Response struct {
 	Status int
-	Fields []Field
-	Body   []byte
+	// Version is that of the status line, as "HTTP/1.1".
+	Version string
+	Fields  []Field
+	Body    []byte
 	// Cut is set when the connection ended in the body.
 	Cut bool
 	// toEnd: the body has no other end than that of the connection.
@@ -32,6 +34,16 @@ func (r *Response) Values(name string) (values []string) {
 		}
 	}
 	return values
+}
+
+// last reports whether the server says that it closes the connection after this response (RFC
+// 9112, section 9.3).
+func (r *Response) last() bool {
+	options := strings.ToLower(strings.Join(r.Values("Connection"), ","))
+	has := func(option string) bool {
+		return slices.ContainsFunc(strings.Split(options, ","), func(s string) bool { return strings.Trim(s, " \t") == option })
+	}
+	return has("close") || r.Version == "HTTP/1.0" && !has("keep-alive") || r.toEnd
 }
 
 // errMore: what has come is not a whole response yet.
@@ -58,6 +70,7 @@ func parseResponse(b []byte, method string, ended bool) (r *Response, rest []byt
 	if r.Status, err = parseStatusLine(lines[0]); err != nil {
 		return nil, nil, err
 	}
+	r.Version, _, _ = strings.Cut(lines[0], " ")
 	for _, line := range lines[1:] {
 		name, value, ok := strings.Cut(line, ":")
 		if !ok || !isToken(name) {

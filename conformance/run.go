@@ -107,7 +107,7 @@ func (r Run) Do(ctx context.Context) (*Report, error) {
 }
 
 func (r Run) play(ctx context.Context, c *Case, alone *sync.RWMutex) Finding {
-	f := Finding{ID: c.ID, Title: c.Title, Level: c.Level, Source: c.Source, Verdict: Same}
+	f := Finding{ID: c.ID, Title: c.Title, Level: c.Level, Source: c.Source, Defect: c.Defect, Verdict: Same}
 	subject := r.subject(c)
 	var recorded *Recorded
 	if r.Reference != nil {

@@ -8,12 +8,14 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/gonng/nnghttp/conformance"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -21,6 +23,7 @@ import (
 // A difference is a request on which this package and net/http may differ.
 type difference struct {
 	name    string
+	topic   string // of the conformance kit's case whose id the name is
 	request string
 
 	// same is empty when both do the same: equal status, fields, body, trailers, and end of
@@ -162,6 +165,12 @@ func writeFields(w io.Writer, h http.Header) {
 	}
 }
 
+// kitRoutes are the routes of the conformance kit other than the echo; contract serves them.
+var (
+	kitRoutes = regexp.MustCompile("^/(status/.*|empty|last|static|hijack|get|small|late|moved|virtual|error|files/.*)$")
+	contract  = conformance.Handler()
+)
+
 // differentialHandler does what the field Do says; by default it echoes the request.
 func differentialHandler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -170,6 +179,15 @@ func differentialHandler() http.Handler {
 			return
 		}
 		w.Header().Set("Handler", "1")
+		path, _, _ := strings.Cut(r.RequestURI, "?")
+		switch {
+		case path == "/unread":
+			handlers["skip"](w, r)
+			return
+		case kitRoutes.MatchString(path):
+			contract.ServeHTTP(w, r)
+			return
+		}
 		if h, ok := handlers[r.Header.Get("Do")]; ok {
 			h(w, r)
 			return
@@ -222,23 +240,46 @@ func TestDifferential(t *testing.T) {
 	wg.Wait()
 
 	seen := make(map[string]bool)
-	for i, d := range differences {
-		t.Run(d.name, func(t *testing.T) {
-			require.NoError(t, errs[i])
-			require.False(t, seen[d.name], "the name is there twice")
-			seen[d.name] = true
-			ours, std := results[i].ours, results[i].std
-			expected, same := d.ours, d.why == ""
-			if d.patch != "" && !lib.Lacks(d.patch) {
-				expected, same = d.patched, d.patched == ""
+	for _, topic := range append([]string{""}, kitTopics...) {
+		check := func(t *testing.T) {
+			for i, d := range differences {
+				if d.topic != topic {
+					continue
+				}
+				t.Run(strings.TrimPrefix(d.name, topic+"/"), func(t *testing.T) {
+					require.NoError(t, errs[i])
+					require.False(t, seen[d.name], "the name is there twice")
+					seen[d.name] = true
+					d.check(t, results[i].ours, results[i].std)
+				})
 			}
-			if same {
-				assert.Equal(t, std.text, ours.text, "request %.300q", d.request)
-				return
-			}
-			assert.Equal(t, expected, ours.outcome(), "ours, for %.300q:\n%s", d.request, ours.text)
-			assert.Equal(t, d.std, std.outcome(), "net/http, for %.300q:\n%s", d.request, std.text)
-			assert.NotEqual(t, std.text, ours.text, "there is no difference any more")
-		})
+		}
+		if topic == "" {
+			check(t)
+		} else {
+			t.Run(topic, check)
+		}
 	}
+}
+
+// What differs is a case of the kit that there is.
+func TestKitDifferences(t *testing.T) {
+	for id := range kitDifferences {
+		assert.True(t, slices.ContainsFunc(differences, func(d difference) bool { return d.name == id }), "the kit has no case %s", id)
+	}
+}
+
+// check compares what this package did with what net/http did.
+func (d *difference) check(t *testing.T, ours, std exchange) {
+	expected, same := d.ours, d.why == ""
+	if d.patch != "" && !lib.Lacks(d.patch) {
+		expected, same = d.patched, d.patched == ""
+	}
+	if same {
+		assert.Equal(t, std.text, ours.text, "request %.300q", d.request)
+		return
+	}
+	assert.Equal(t, expected, ours.outcome(), "ours, for %.300q:\n%s", d.request, ours.text)
+	assert.Equal(t, d.std, std.outcome(), "net/http, for %.300q:\n%s", d.request, std.text)
+	assert.NotEqual(t, std.text, ours.text, "there is no difference any more")
 }

@@ -38,6 +38,12 @@ func (s *showCmd) Run(context.Context) error {
 		fmt.Printf("%s: %s\n  %s, %s\n", c.ID, c.Title, c.Level, c.Source)
 		writeCase(os.Stdout, c)
 		fmt.Printf("  allowed: %s\n", strings.Join(c.Allowed, "; or "))
+		if len(c.Manual) > 0 {
+			fmt.Printf("  manual: %s\n", strings.Join(c.Manual, ", "))
+		}
+		if len(c.Defect) > 0 {
+			fmt.Printf("  defect: %s (docs/defects.md)\n", strings.Join(c.Defect, ", "))
+		}
 		for _, name := range conformance.Recordings() {
 			rec, err := conformance.LoadRecording(name)
 			if err != nil {

@@ -139,7 +139,7 @@ func (r *runCmd) judge(report *conformance.Report) error {
 
 // print shows a finding: its outcome once if all deliveries have the same.
 func print(f *conformance.Finding) {
-	fmt.Printf("%s: %s\n  %s\n  %s, %s\n", f.ID, f.Title, f.Verdict.Words(), f.Level, f.Source)
+	fmt.Printf("%s: %s\n  %s\n  %s, %s\n", f.ID, f.Title, f.Words(), f.Level, f.Source)
 	shown := make(map[conformance.Outcome]bool)
 	for _, o := range f.Deliveries {
 		if o.Error != "" {

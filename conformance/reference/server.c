@@ -14,7 +14,9 @@
 #include <nng/nng.h>
 #include <nng/supplemental/http/http.h>
 
-static void
+#include "server.h"
+
+void
 must(int rv, const char *what)
 {
 	if (rv != 0) {
@@ -120,7 +122,7 @@ put_fields(buf *b, nng_http_req *req, const char *target)
 	}
 }
 
-static void
+void
 echo(nng_aio *aio)
 {
 	nng_http_req *req    = nng_aio_get_input(aio, 0);
@@ -278,6 +280,7 @@ main(int argc, char **argv)
 	add(s, "/hijack", hijack, false, false);
 	must(nng_http_handler_alloc_static(&h, "/static", "static\n", 7, "text/plain"), "alloc_static");
 	must(nng_http_server_add_handler(s, h), "add_handler");
+	add_kinds(s);
 	must(nng_http_server_start(s), "server_start");
 	must(nng_http_server_get_addr(s, &sa), "get_addr");
 	printf("ready http://%s:%d (nng %s)\n", url->u_hostname,

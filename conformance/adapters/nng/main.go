@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/gonng/nnghttp/conformance"
 	"github.com/gonng/nnghttp/nng"
@@ -20,11 +22,20 @@ func main() {
 		fmt.Fprintln(os.Stderr, "usage: nng ADDRESS:PORT")
 		os.Exit(2)
 	}
-	if _, err := serve("http://" + os.Args[1]); err != nil {
+	files, err := os.MkdirTemp("", "conformance-")
+	if err == nil {
+		_, err = serve("http://"+os.Args[1], files)
+	}
+	if err == nil {
+		ended := make(chan os.Signal, 1)
+		signal.Notify(ended, os.Interrupt, syscall.SIGTERM)
+		<-ended
+	}
+	os.RemoveAll(files)
+	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	select {}
 }
 
 // A route is a handler of the contract.
@@ -34,8 +45,8 @@ type route struct {
 	tree, body bool
 }
 
-// serve starts a server.
-func serve(url string) (*nng.Server, error) {
+// serve starts a server, with its files in a folder.
+func serve(url, files string) (*nng.Server, error) {
 	srv, err := nng.HoldServer(url)
 	if err != nil {
 		return nil, err
@@ -72,6 +83,9 @@ func serve(url string) (*nng.Server, error) {
 		return nil, err
 	}
 	if err := srv.AddHandler(static); err != nil {
+		return nil, err
+	}
+	if err := addKinds(srv, files); err != nil {
 		return nil, err
 	}
 	return srv, srv.Start()
