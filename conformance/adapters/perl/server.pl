@@ -97,6 +97,7 @@ sub serve {
 my $port = shift // die "usage: server.pl PORT\n";
 my $daemon = HTTP::Daemon->new(
     LocalAddr => '127.0.0.1', LocalPort => $port, ReuseAddr => 1, Listen => 128,
+    Timeout => 2, # for what a client does not send, so that a run does not wait for it
 ) or die "can't listen on port $port: $@\n";
 
 # One process for each connection, since HTTP::Daemon blocks. It ends with its connection, which
