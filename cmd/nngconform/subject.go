@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -53,13 +54,11 @@ func (s *subject) server(ctx context.Context) (*conformance.Server, func(), erro
 	if s.Addr != "" {
 		return &conformance.Server{URL: s.Addr}, func() {}, nil
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := freePort()
 	if err != nil {
 		return nil, nil, err
 	}
-	addr := l.Addr().String()
-	l.Close()
-	port := strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+	addr := net.JoinHostPort("127.0.0.1", port)
 	command := strings.NewReplacer("{port}", port, "{addr}", addr).Replace(s.Cmd)
 	cmd := exec.CommandContext(ctx, "sh", "-c", "exec "+command)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
@@ -110,4 +109,18 @@ func (s *subject) server(ctx context.Context) (*conformance.Server, func(), erro
 			return nil, nil, fmt.Errorf("nothing listens on %s after %v", addr, s.Wait)
 		}
 	}
+}
+
+// freePort returns a port that nobody listens on. It is none of those that a system gives to
+// programs that want any: one of them could have it before the server is started.
+func freePort() (string, error) {
+	var err error
+	for range 100 {
+		port := strconv.Itoa(10000 + rand.IntN(20000))
+		var l net.Listener
+		if l, err = net.Listen("tcp", net.JoinHostPort("127.0.0.1", port)); err == nil {
+			return port, l.Close()
+		}
+	}
+	return "", err
 }
