@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -68,6 +69,7 @@ type Topic struct {
 	Name   string `yaml:"topic"`
 	About  string `yaml:"about"`
 	Role   Role   `yaml:"role"`   // a server's, if there is none
+	TLS    bool   `yaml:"tls"`    // the cases are played over https only
 	Source string `yaml:"source"` // of the cases that name none
 	Level  Level  `yaml:"level"`  // of the cases that name none
 	Cases  []Case `yaml:"cases"`
@@ -93,8 +95,15 @@ type Case struct {
 	// Then follows them, when there is more to do than to send.
 	Then []Step `yaml:"then"`
 	// End says what the client does after the request, instead of sending a follow-up:
-	// "half-close".
+	// "half-close", or "wait".
 	End string `yaml:"end"`
+	// Hold: the client does not read on after the first byte, until a step says so.
+	Hold bool `yaml:"hold"`
+	// TLS says how TLS is set up, in a topic on TLS.
+	TLS *Handshake `yaml:"tls"`
+	// Length is that of the body of a response 200 that is no echo. One that is shorter has
+	// to be seen as cut.
+	Length int `yaml:"length"`
 	// Deliver restricts the deliveries.
 	Deliver []Delivery `yaml:"deliver"`
 
@@ -120,6 +129,16 @@ type Understood struct {
 type Step struct {
 	Send  string `yaml:"send"`
 	Await int    `yaml:"await"` // a response with this status, an interim one too
+	// AwaitData awaits bytes, anywhere in what has come.
+	AwaitData string `yaml:"await-data"`
+	// Do is one of the words of Steps.
+	Do string `yaml:"do"`
+	// On goes on with another connection: 1 is the first one, and the one after the last is made.
+	On int `yaml:"on"`
+	// Pause waits, where there is nothing that could be awaited.
+	Pause time.Duration `yaml:"pause"`
+	// Record sends a record of TLS.
+	Record *Record `yaml:"record"`
 }
 
 // Topic returns the name of the case's topic.
@@ -200,12 +219,12 @@ func (c *Case) check() error {
 		return errors.New("it allows nothing")
 	case (c.Head == nil) == (c.Raw == "") && c.End == "":
 		return errors.New("it needs a head, or raw bytes")
-	case !slices.Contains([]string{"", "half-close"}, c.End):
+	case !slices.Contains([]string{"", "half-close", "wait"}, c.End):
 		return fmt.Errorf("%q is no end", c.End)
 	}
-	for _, p := range c.Allowed {
-		if err := checkPattern(p); err != nil {
-			return err
+	for i, p := range c.Allowed {
+		if c.Allowed[i] = expandData(p); checkPattern(c.Allowed[i]) != nil {
+			return checkPattern(c.Allowed[i])
 		}
 	}
 	for _, d := range c.Deliver {
@@ -216,10 +235,8 @@ func (c *Case) check() error {
 	if _, err := c.bytes("host"); err != nil {
 		return err
 	}
-	for _, s := range c.Then {
-		if _, err := expand(s.Send, "host"); err != nil {
-			return err
-		}
+	if err := c.checkSteps(); err != nil {
+		return err
 	}
 	return c.Understood.expand()
 }
@@ -256,14 +273,21 @@ func (c *Case) bytes(host string) ([]byte, error) {
 
 var placeholder = regexp.MustCompile(`\$\{([^}]*)\}`)
 
-// expand makes bytes of a text. ${host} is the host and port of the server, and ${text*n} is
-// text n times.
+// expand makes bytes of a text. ${host} is the host and port of the server, ${text*n} is text n
+// times, and ${hello} a ClientHello (see helloBytes).
 func expand(text, host string) ([]byte, error) {
 	var err error
 	text = placeholder.ReplaceAllStringFunc(text, func(s string) string {
 		what := s[2 : len(s)-1]
 		if what == "host" {
 			return host
+		}
+		if strings.HasPrefix(what, "hello") && !strings.Contains(what, "*") {
+			b, e := helloBytes(what)
+			if e != nil {
+				err = e
+			}
+			return toLatin1(b)
 		}
 		i := strings.LastIndexByte(what, '*')
 		if i > 0 {
@@ -300,6 +324,9 @@ func fromLatin1(s string) ([]byte, bool) {
 func (c *Case) deliveries() []Delivery {
 	if c.Deliver != nil {
 		return c.Deliver
+	}
+	if c.stops() { // it starts a server each time
+		return []Delivery{One}
 	}
 	if c.End != "" || c.Then != nil { // there is no follow-up, or it comes later anyhow
 		return []Delivery{One, Split, Bytes}

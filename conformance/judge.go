@@ -48,6 +48,8 @@ func (v Verdict) Words() string {
 // breaks says why the rule of the case does not allow a result, or "".
 func (c *Case) breaks(r *Result) string {
 	switch {
+	case r.Outcome == Crashed:
+		return r.Wrong
 	case len(c.Allowed) > 0 && !slices.ContainsFunc(c.Allowed, r.Outcome.Matches):
 		return "allowed: " + strings.Join(c.Allowed, "; or ")
 	case r.Wrong != "":
@@ -90,7 +92,12 @@ type Report struct {
 	Reference string    `json:"reference"` // the name of the recording
 	Set       string    `json:"set"`       // SetVersion
 	Cases     []Finding `json:"cases"`
-	Took      float64   `json:"seconds"`
+	// LeftOut says how many cases could not be played, and why.
+	LeftOut map[string]int `json:"leftOut,omitempty"`
+	// Crashes is how often the server has ended, and was started again. It may have more of
+	// them than cases with this outcome: not each crash comes with the bytes that are its cause.
+	Crashes int     `json:"crashes,omitempty"`
+	Took    float64 `json:"seconds"`
 }
 
 // Count returns how many cases have a verdict.
