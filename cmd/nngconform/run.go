@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"slices"
@@ -65,7 +66,7 @@ func (r *runCmd) Run(ctx context.Context) error {
 			return err
 		}
 	}
-	server, stop, err := r.start(ctx)
+	server, stop, err := r.server()
 	if err != nil {
 		return err
 	}
@@ -97,6 +98,12 @@ func (r *runCmd) Run(ctx context.Context) error {
 		}
 	}
 	fmt.Printf("%5d cases in %.1f s\n", len(report.Cases), report.Took)
+	for _, why := range slices.Sorted(maps.Keys(report.LeftOut)) {
+		fmt.Printf("%5d more are left out: %s\n", report.LeftOut[why], why)
+	}
+	if report.Crashes > 0 {
+		fmt.Printf("the server has crashed %d times\n", report.Crashes)
+	}
 	if r.Exact && differs {
 		return errDiffers
 	} else if r.Exact {
@@ -186,7 +193,7 @@ func (r *recordCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	server, stop, err := r.start(ctx)
+	server, stop, err := r.server()
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -10,6 +11,7 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/gonng/nnghttp/conformance"
@@ -17,74 +19,129 @@ import (
 
 // A subject is the server that is tested, which runs already or is started for it.
 type subject struct {
-	Addr string        `placeholder:"URL" help:"The server runs at this URL."`
-	Cmd  string        `placeholder:"COMMAND" help:"Start the server with this command; {port} in it is a port, {addr} an address with it."`
-	Wait time.Duration `default:"10s" help:"How long the server may take to start."`
+	Addr    string        `placeholder:"URL" help:"The server runs at this URL. One of https is for everything."`
+	TLSAddr string        `name:"tls-addr" placeholder:"URL" help:"The server's URL over https, for the topics on TLS."`
+	Cmd     string        `placeholder:"COMMAND" help:"Start the server with this command; {port} in it is a port, {addr} an address with it, {tls-port} and {tls-addr} are those for https, {cert} and {key} files of PEM with a certificate and its key."`
+	Wait    time.Duration `default:"10s" help:"How long the server may take to start."`
+	OverTLS bool          `name:"over-tls" help:"Play all cases over https."`
 }
 
-// start returns where the server is, and what ends it.
-func (s *subject) start(ctx context.Context) (*conformance.Server, func(), error) {
+// server returns the server, and what removes what was made for it.
+func (s *subject) server() (*conformance.Server, func(), error) {
 	if (s.Addr == "") == (s.Cmd == "") {
 		return nil, nil, errors.New("say where the server is: --addr URL, or --cmd COMMAND")
 	}
 	if s.Addr != "" {
-		return &conformance.Server{URL: s.Addr}, func() {}, nil
+		return &conformance.Server{URL: s.Addr, Secure: s.TLSAddr, OverTLS: s.OverTLS}, func() {}, nil
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	dir, err := os.MkdirTemp("", "nngconform")
 	if err != nil {
 		return nil, nil, err
 	}
-	addr := l.Addr().String()
-	l.Close()
-	port := strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
-	command := strings.NewReplacer("{port}", port, "{addr}", addr).Replace(s.Cmd)
-	cmd := exec.CommandContext(ctx, "sh", "-c", "exec "+command)
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
-	cmd.WaitDelay = 5 * time.Second
+	cert, err := conformance.NewCertificate(dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	return &conformance.Server{OverTLS: s.OverTLS, TLS: &tls.Config{RootCAs: cert.Roots},
+		Start: func(ctx context.Context) (*conformance.Process, error) { return s.start(ctx, cert) },
+	}, func() { os.RemoveAll(dir) }, nil
+}
+
+// start starts the server. A port that is free may be taken a moment later, so there is more
+// than one try.
+func (s *subject) start(ctx context.Context, cert *conformance.Certificate) (p *conformance.Process, err error) {
+	for range 3 {
+		if p, err = s.startOnce(ctx, cert); err == nil || ctx.Err() != nil {
+			break
+		}
+	}
+	return p, err
+}
+
+func (s *subject) startOnce(ctx context.Context, cert *conformance.Certificate) (*conformance.Process, error) {
+	ports, err := freePorts(2)
+	if err != nil {
+		return nil, err
+	}
+	addrs := []string{net.JoinHostPort("127.0.0.1", ports[0]), net.JoinHostPort("127.0.0.1", ports[1])}
+	command := strings.NewReplacer("{port}", ports[0], "{addr}", addrs[0], "{tls-port}", ports[1], "{tls-addr}", addrs[1],
+		"{cert}", cert.CertFile, "{key}", cert.KeyFile).Replace(s.Cmd)
+	p := &conformance.Process{URL: "http://" + addrs[0]}
+	if strings.Contains(s.Cmd, "{tls-") {
+		p.Secure = "https://" + addrs[1]
+	} else if addrs = addrs[:1]; s.OverTLS {
+		return nil, errors.New("--over-tls needs {tls-port} or {tls-addr} in the command")
+	}
+	cmd := exec.Command("sh", "-c", "exec "+command)
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe() // a server may end when this does
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	out, err := cmd.StdoutPipe()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if err := cmd.Start(); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	gone := make(chan error, 1)
+	gone := make(chan struct{})
+	var ended error
 	go func() {
 		for lines := bufio.NewScanner(out); lines.Scan(); { // nobody reads what it says
 		}
-		gone <- cmd.Wait()
+		ended = cmd.Wait()
+		close(gone)
 	}()
-	stop := func() {
+	p.Gone = gone
+	p.Err = func() error { return ended }
+	p.Kill = func() { _ = cmd.Process.Kill() }
+	p.Stop = func() {
 		in.Close()
 		_ = cmd.Process.Signal(os.Interrupt)
-		select {
-		case <-gone:
-		case <-time.After(5 * time.Second):
-			_ = cmd.Process.Kill()
+	}
+	p.Crashed = func() bool {
+		status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus)
+		return ok && status.Signaled() && status.Signal() != os.Interrupt && status.Signal() != os.Kill
+	}
+	for _, addr := range addrs {
+		if err := s.awaitListening(ctx, p, addr); err != nil {
+			p.Kill()
 			<-gone
+			return nil, err
 		}
 	}
+	return p, nil
+}
+
+func (s *subject) awaitListening(ctx context.Context, p *conformance.Process, addr string) error {
 	for end := time.Now().Add(s.Wait); ; {
 		if conn, err := net.DialTimeout("tcp", addr, time.Second); err == nil {
 			conn.Close()
-			return &conformance.Server{URL: "http://" + addr}, stop, nil
+			return nil
 		}
 		select {
-		case err := <-gone:
-			return nil, nil, fmt.Errorf("the server has ended before it listened on %s: %v", addr, err)
+		case <-p.Gone:
+			return fmt.Errorf("the server has ended before it listened on %s: %v", addr, p.Err())
 		case <-ctx.Done():
-			stop()
-			return nil, nil, ctx.Err()
-		case <-time.After(20 * time.Millisecond):
+			return ctx.Err()
+		case <-time.After(5 * time.Millisecond):
 		}
 		if time.Now().After(end) {
-			stop()
-			return nil, nil, fmt.Errorf("nothing listens on %s after %v", addr, s.Wait)
+			return fmt.Errorf("nothing listens on %s after %v", addr, s.Wait)
 		}
 	}
+}
+
+// freePorts returns ports that are free now.
+func freePorts(n int) (ports []string, err error) {
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		defer l.Close()
+		ports = append(ports, strconv.Itoa(l.Addr().(*net.TCPAddr).Port))
+	}
+	return ports, nil
 }
