@@ -161,7 +161,7 @@ func (u *Understood) wrong(e *Echo, sent []byte) string {
 // A pattern is an outcome with wildcards: "4xx, closed", "200 echo, follow-up", "4xx, *".
 // A part is a status, in which an x is any digit, with " echo" if it has to be one, or a
 // word of an outcome. "*" stands for whatever follows, also nothing.
-var patternPart = regexp.MustCompile(`^([1-5][0-9x]{2}( echo| cut)?|follow-up|closed|open|silence|data\(("|<).*("|>)\)|\*|` +
+var patternPart = regexp.MustCompile(`^([1-5][0-9x]{2}( echo| cut)?|follow-up|closed|open|unfinished|silence|data\(("|<).*("|>)\)|\*|` +
 	`again|refused(\([0-9]+\))?|reset|gone|close-notify|cut|alert(\([0-9]+\))?|tls(\(1\.[0-3](, [a-z0-9./]+)?\))?|` +
 	`server-hello(\([0-9a-f]{4}\))?)$`)
 

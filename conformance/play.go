@@ -95,7 +95,11 @@ func (s *Server) Play(ctx context.Context, c *Case, d Delivery) (*Result, error)
 	if err != nil {
 		return nil, err
 	}
-	follow, _ := expand(followUp, first.host)
+	text := followUp
+	if c.topic.TLS { // the client ends the connection, see play
+		text = strings.Replace(followUp, "Connection: close\r\n", "", 1)
+	}
+	follow, _ := expand(text, first.host)
 	first.play(ctx, d, sent, follow)
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -156,7 +160,7 @@ func (p *player) dial(ctx context.Context) error {
 	}
 	p.conn, p.raw = conn, conn.(*net.TCPConn)
 	if p.c.Hold {
-		_ = p.raw.SetReadBuffer(16 << 10) // so that the server notices soon
+		_ = p.raw.SetReadBuffer(32 << 10) // so that the server notices soon
 	}
 	switch u.Scheme {
 	case "http":
@@ -307,6 +311,9 @@ func (p *player) play(ctx context.Context, d Delivery, first, follow []byte) {
 			})
 		}
 		now.send(rest)
+		if c.topic.TLS && now.awaitFollowUp() {
+			now.halfClose()
+		}
 	}
 	for _, o := range append([]*player{p}, p.others...) {
 		o.readOn()
@@ -418,7 +425,7 @@ func (p *player) parts(res *Result) (parts []string) {
 		parts = append(parts, "tls("+p.agreed+")")
 	}
 	method, target := requestLine(p.first)
-	got := responses(p.received, p.end != "", []string{method})
+	got := responses(p.received, p.end != "" && !p.reset, []string{method})
 	raw := c.TLS != nil && c.TLS.Raw
 	if records, ok := recordParts(p.received); raw && ok {
 		parts, got = append(parts, records...), parsed{}
@@ -440,6 +447,9 @@ func (p *player) parts(res *Result) (parts []string) {
 		if e != nil && c.Understood != nil && e.Target != followUpTarget && !res.understood {
 			res.understood = true
 			res.Wrong = c.Understood.wrong(e, p.first)
+		}
+		if strings.HasPrefix(target, "/hijack?tunnel") && r.toEnd {
+			got.data = r.Body
 		}
 		if e == nil && c.Length > 0 && r.Status == 200 && !r.Cut && len(r.Body) != c.Length {
 			res.Wrong = fmt.Sprintf("a response of %d bytes looks whole, and %d were to come", len(r.Body), c.Length)

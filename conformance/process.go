@@ -16,6 +16,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -64,7 +65,7 @@ type keeper struct {
 
 	mu      sync.Mutex
 	running *Process
-	crashes int
+	crashes []string // how it has ended, each time
 }
 
 // get returns the server that runs.
@@ -75,7 +76,7 @@ func (k *keeper) get(ctx context.Context) (*Process, error) {
 		return k.running, nil
 	}
 	if k.running != nil {
-		k.crashes++
+		k.crashes = append(k.crashes, k.running.how())
 		k.running = nil
 	}
 	p, err := k.start(ctx)
@@ -86,14 +87,14 @@ func (k *keeper) get(ctx context.Context) (*Process, error) {
 }
 
 // stop ends the server, and returns how often it has crashed.
-func (k *keeper) stop() (crashes int) {
+func (k *keeper) stop() (crashes []string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.running == nil {
 		return k.crashes
 	}
 	if k.running.gone() {
-		k.crashes++
+		k.crashes = append(k.crashes, k.running.how())
 	}
 	k.running.Stop()
 	k.running.waitGone(defaultPatience)
@@ -171,7 +172,8 @@ func (pl *place) died(closed bool) bool {
 	return true
 }
 
-// listens reports whether somebody accepts connections at a URL.
+// listens reports whether somebody accepts connections at a URL. That no connection can be made
+// for another reason, as that there are too many, does not say that nobody does.
 func listens(rawURL string) bool {
 	u, err := url.Parse(rawURL)
 	if err != nil {
@@ -179,7 +181,7 @@ func listens(rawURL string) bool {
 	}
 	conn, err := net.DialTimeout("tcp", u.Host, defaultPatience)
 	if err != nil {
-		return false
+		return !errors.Is(err, syscall.ECONNREFUSED)
 	}
 	conn.Close()
 	return true
@@ -187,11 +189,15 @@ func listens(rawURL string) bool {
 
 // crashed is the result of a case that has ended the server, when it was played alone.
 func crashed(p *Process, trace []Event) *Result {
-	how := "no error"
+	return &Result{Outcome: Crashed, Wrong: "the server has crashed: " + p.how(), Trace: trace}
+}
+
+// how says how the server has ended.
+func (p *Process) how() string {
 	if err := p.Err(); err != nil {
-		how = err.Error()
+		return err.Error()
 	}
-	return &Result{Outcome: Crashed, Wrong: "the server has crashed: " + how, Trace: trace}
+	return "no error"
 }
 
 // leftOut says why a case cannot be played with the server, or "".

@@ -57,7 +57,7 @@ func (r Run) Do(ctx context.Context) (*Report, error) {
 			return nil, err
 		}
 	}
-	var crashes int
+	var crashes []string
 	leftOut := make(map[string]int)
 	if r.Server != nil {
 		server, err := r.Server.keeping(ctx)

@@ -80,9 +80,9 @@ func (c *Case) checkSteps() error {
 	return c.TLS.apply(new(tls.Config))
 }
 
-var dataPattern = regexp.MustCompile(`data\((\$\{[^}]*\})\)`)
+var dataPattern = regexp.MustCompile(`data\(([^()]*\$\{[^}]*\}[^()]*)\)`)
 
-// expandData writes the data of a pattern as an outcome does: data(${ab*9}).
+// expandData writes the data of a pattern as an outcome does: data(${ab*9}c).
 func expandData(pattern string) string {
 	return dataPattern.ReplaceAllStringFunc(pattern, func(s string) string {
 		b, err := expand(dataPattern.FindStringSubmatch(s)[1], "host")
@@ -152,7 +152,7 @@ func (p *player) step(ctx context.Context, s Step) bool {
 		data, _ := expand(s.Record.Data, p.host)
 		if p.own != nil && p.refused == "" {
 			p.ended(fmt.Sprintf("a record of type %d with %d bytes by the client", s.Record.Type, len(data)))
-			_, _ = p.raw.Write(p.own.seal(*s.Record, data))
+			_ = p.own.record(p.raw, *s.Record, data)
 		}
 	case s.Await > 0:
 		return p.awaitStatus(s.Await)
@@ -179,6 +179,19 @@ func (p *player) awaitStatus(status int) bool {
 func (p *player) awaitThat(enough func(all []byte) bool) bool {
 	p.await(p.patience, func(all []byte, _ bool) bool { return enough(all) })
 	return enough(p.receivedSoFar())
+}
+
+// awaitFollowUp awaits the response to the follow-up. Over TLS it does not ask for the end of the
+// connection, which is a matter of its own there (see topic tls-ends): the client ends it.
+func (p *player) awaitFollowUp() bool {
+	p.readOn()
+	method, _ := requestLine(p.first)
+	return p.awaitThat(func(all []byte) bool {
+		return slices.ContainsFunc(responses(all, false, []string{method}).all, func(r *Response) bool {
+			e := r.echo()
+			return e != nil && e.Target == followUpTarget
+		})
+	})
 }
 
 func (p *player) receivedSoFar() []byte {
@@ -219,7 +232,7 @@ func (p *player) halfClose() {
 	switch t, ok := p.conn.(*tls.Conn); {
 	case p.refused != "":
 	case p.own != nil:
-		_, _ = p.raw.Write(p.own.seal(Record{Type: 21}, []byte{1, 0}))
+		_ = p.own.record(p.raw, Record{Type: 21}, []byte{1, 0})
 	case ok:
 		_ = t.CloseWrite()
 	default:
@@ -235,6 +248,7 @@ func (p *player) readOn() {
 	select {
 	case <-p.gate:
 	default:
+		_ = p.raw.SetReadBuffer(1 << 20)
 		close(p.gate)
 	}
 }

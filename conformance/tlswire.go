@@ -48,8 +48,8 @@ type Record struct {
 	Type    byte   `yaml:"type"` // 21 alert, 22 handshake, 23 data
 	Data    string `yaml:"data"`
 	Version uint16 `yaml:"version"` // of the record, 0x0303 if it is 0
-	Length  int    `yaml:"length"`  // that it has another length than it says, by so many bytes
 	Spoilt  bool   `yaml:"spoilt"`  // a bit of it is flipped on the way
+	Held    bool   `yaml:"held"`    // it is written together with what comes next
 }
 
 var tlsVersions = map[string]uint16{"1.0": tls.VersionTLS10, "1.1": tls.VersionTLS11, "1.2": tls.VersionTLS12, "1.3": tls.VersionTLS13}
@@ -247,6 +247,7 @@ type sealer struct {
 	aead cipher.AEAD
 	iv   []byte
 	seq  uint64
+	held []byte // to be written with what comes next
 }
 
 // newSealer takes the master secret from a key log, and the random bytes of the server from its
@@ -305,17 +306,29 @@ func (s *sealer) seal(r Record, data []byte) []byte {
 		sealed[0] ^= 1
 	}
 	out := []byte{r.Type, byte(version >> 8), byte(version)}
-	out = binary.BigEndian.AppendUint16(out, uint16(len(seq)+len(sealed)+r.Length))
+	out = binary.BigEndian.AppendUint16(out, uint16(len(seq)+len(sealed)))
 	return append(append(out, seq...), sealed...)
 }
 
 // write sends data in records of at most 16 KiB.
 func (s *sealer) write(w io.Writer, data []byte) {
 	for part := range slices.Chunk(data, 16<<10) {
-		if _, err := w.Write(s.seal(Record{Type: 23}, part)); err != nil {
+		if s.record(w, Record{Type: 23}, part) != nil {
 			return
 		}
 	}
+}
+
+// record sends a record, and what was held before it.
+func (s *sealer) record(w io.Writer, r Record, data []byte) error {
+	s.held = append(s.held, s.seal(r, data)...)
+	if r.Held {
+		return nil
+	}
+	b := s.held
+	s.held = nil
+	_, err := w.Write(b)
+	return err
 }
 
 // A ClientHello as a case writes it: hello, hello:VERSION or hello:VERSION:SUITES, in hexadecimal

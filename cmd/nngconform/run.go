@@ -101,8 +101,8 @@ func (r *runCmd) Run(ctx context.Context) error {
 	for _, why := range slices.Sorted(maps.Keys(report.LeftOut)) {
 		fmt.Printf("%5d more are left out: %s\n", report.LeftOut[why], why)
 	}
-	if report.Crashes > 0 {
-		fmt.Printf("the server has crashed %d times\n", report.Crashes)
+	for _, how := range report.Crashes {
+		fmt.Printf("the server has crashed: %s\n", how)
 	}
 	if r.Exact && differs {
 		return errDiffers

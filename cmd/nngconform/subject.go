@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -50,7 +51,7 @@ func (s *subject) server() (*conformance.Server, func(), error) {
 // start starts the server. A port that is free may be taken a moment later, so there is more
 // than one try.
 func (s *subject) start(ctx context.Context, cert *conformance.Certificate) (p *conformance.Process, err error) {
-	for range 3 {
+	for range 5 {
 		if p, err = s.startOnce(ctx, cert); err == nil || ctx.Err() != nil {
 			break
 		}
@@ -111,7 +112,12 @@ func (s *subject) startOnce(ctx context.Context, cert *conformance.Certificate) 
 			return nil, err
 		}
 	}
-	return p, nil
+	select {
+	case <-gone: // it was somebody else who listened
+		return nil, fmt.Errorf("the server has ended: %v", p.Err())
+	case <-time.After(10 * time.Millisecond):
+		return p, nil
+	}
 }
 
 func (s *subject) awaitListening(ctx context.Context, p *conformance.Process, addr string) error {
@@ -133,15 +139,32 @@ func (s *subject) awaitListening(ctx context.Context, p *conformance.Process, ad
 	}
 }
 
+// given are the ports that servers were started with. Each has its own: the end of one must not
+// look like the beginning of another.
+var given struct {
+	sync.Mutex
+	ports map[int]bool
+}
+
 // freePorts returns ports that are free now.
 func freePorts(n int) (ports []string, err error) {
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+	given.Lock()
+	defer given.Unlock()
+	if given.ports == nil || len(given.ports) > 10000 {
+		given.ports = make(map[int]bool)
+	}
+	config := net.ListenConfig{Control: onlyFree}
+	for len(ports) < n {
+		l, err := config.Listen(context.Background(), "tcp", "127.0.0.1:0")
 		if err != nil {
 			return nil, err
 		}
 		defer l.Close()
-		ports = append(ports, strconv.Itoa(l.Addr().(*net.TCPAddr).Port))
+		port := l.Addr().(*net.TCPAddr).Port
+		if !given.ports[port] {
+			given.ports[port] = true
+			ports = append(ports, strconv.Itoa(port))
+		}
 	}
 	return ports, nil
 }
