@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -68,6 +69,7 @@ type Topic struct {
 	Name   string `yaml:"topic"`
 	About  string `yaml:"about"`
 	Role   Role   `yaml:"role"`   // a server's, if there is none
+	TLS    bool   `yaml:"tls"`    // the cases are played over https only
 	Source string `yaml:"source"` // of the cases that name none
 	Level  Level  `yaml:"level"`  // of the cases that name none
 	Cases  []Case `yaml:"cases"`
@@ -92,9 +94,16 @@ type Case struct {
 	Raw  string   `yaml:"raw"`
 	// Then follows them, when there is more to do than to send.
 	Then []Step `yaml:"then"`
-	// End says what the kit does to the connection after that: "half-close" is for servers, and
-	// there is no follow-up then; "close" and "reset" are for clients.
+	// End says what the kit does to the connection after that. For servers: "half-close", "wait";
+	// there is no follow-up then. For clients: "close" and "reset".
 	End string `yaml:"end"`
+	// Hold: the client does not read on after the first byte, until a step says so.
+	Hold bool `yaml:"hold"`
+	// TLS says how TLS is set up, in a topic on TLS.
+	TLS *Handshake `yaml:"tls"`
+	// Length is that of the body of a response 200 that is no echo. One that is shorter has
+	// to be seen as cut.
+	Length int `yaml:"length"`
 	// Deliver restricts the deliveries.
 	Deliver []Delivery `yaml:"deliver"`
 
@@ -138,6 +147,16 @@ type Understood struct {
 type Step struct {
 	Send  string `yaml:"send"`
 	Await int    `yaml:"await"` // a response with this status, an interim one too
+	// AwaitData awaits bytes, anywhere in what has come.
+	AwaitData string `yaml:"await-data"`
+	// Do is one of the words of Steps.
+	Do string `yaml:"do"`
+	// On goes on with another connection: 1 is the first one, and the one after the last is made.
+	On int `yaml:"on"`
+	// Pause waits, where there is nothing that could be awaited.
+	Pause time.Duration `yaml:"pause"`
+	// Record sends a record of TLS.
+	Record *Record `yaml:"record"`
 }
 
 // Topic returns the name of the case's topic.
@@ -204,7 +223,7 @@ func load(from fs.FS) ([]*Case, error) {
 }
 
 // endsOf has the ends that the cases of a role can have.
-var endsOf = map[Role][]string{ServerRole: {"", "half-close"}, ClientRole: {"", "close", "reset"}}
+var endsOf = map[Role][]string{ServerRole: {"", "half-close", "wait"}, ClientRole: {"", "close", "reset"}}
 
 var idForm = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*/[a-z0-9]+(-[a-z0-9]+)*$`)
 
@@ -226,9 +245,9 @@ func (c *Case) check() error {
 	case c.topic.Role.ofServer() && (c.Request != "" || c.Sent != nil || c.Early):
 		return errors.New("that is for cases that test a client")
 	}
-	for _, p := range c.Allowed {
-		if err := checkPattern(p); err != nil {
-			return err
+	for i, p := range c.Allowed {
+		if c.Allowed[i] = expandData(p); checkPattern(c.Allowed[i]) != nil {
+			return checkPattern(c.Allowed[i])
 		}
 	}
 	for _, d := range c.Deliver {
@@ -239,10 +258,8 @@ func (c *Case) check() error {
 	if _, err := c.Bytes("host"); err != nil {
 		return err
 	}
-	for _, s := range c.Then {
-		if _, err := expand(s.Send, "host"); err != nil {
-			return err
-		}
+	if err := c.checkSteps(); err != nil {
+		return err
 	}
 	if c.Sent != nil {
 		if _, err := expand(c.Sent.Target, "host"); err != nil {
@@ -290,14 +307,21 @@ func (c *Case) Bytes(host string) ([]byte, error) {
 
 var placeholder = regexp.MustCompile(`\$\{([^}]*)\}`)
 
-// expand makes bytes of a text. ${host} is the host and port of the server, and ${text*n} is
-// text n times.
+// expand makes bytes of a text. ${host} is the host and port of the server, ${text*n} is text n
+// times, and ${hello} a ClientHello (see helloBytes).
 func expand(text, host string) ([]byte, error) {
 	var err error
 	text = placeholder.ReplaceAllStringFunc(text, func(s string) string {
 		what := s[2 : len(s)-1]
 		if what == "host" {
 			return host
+		}
+		if strings.HasPrefix(what, "hello") && !strings.Contains(what, "*") {
+			b, e := helloBytes(what)
+			if e != nil {
+				err = e
+			}
+			return toLatin1(b)
 		}
 		i := strings.LastIndexByte(what, '*')
 		if i > 0 {
@@ -334,6 +358,9 @@ func fromLatin1(s string) ([]byte, bool) {
 func (c *Case) deliveries() []Delivery {
 	if c.Deliver != nil {
 		return c.Deliver
+	}
+	if c.stops() { // it starts a server each time
+		return []Delivery{One}
 	}
 	if !c.Role().ofServer() || c.End != "" || c.Then != nil { // there is no follow-up, or it comes later anyhow
 		return []Delivery{One, Split, Bytes}

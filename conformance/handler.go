@@ -1,19 +1,23 @@
 package conformance
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
 // Handler serves the routes of the contract (docs/conformance-contract.md): what to give a
 // server that takes an http.Handler.
 func Handler() http.Handler {
+	var running atomic.Int32 // handlers of /slow
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		path, _, _ := strings.Cut(r.RequestURI, "?")
 		code, isStatus := strings.CutPrefix(path, "/status/")
@@ -23,7 +27,7 @@ func Handler() http.Handler {
 			w.WriteHeader(http.StatusOK)
 			return
 		case path == "/hijack":
-			echoBytes(w)
+			echoBytes(w, r, nil)
 			return
 		}
 		if path == "/small" {
@@ -35,6 +39,19 @@ func Handler() http.Handler {
 			http.Error(w, "large body", http.StatusRequestEntityTooLarge)
 		case err != nil:
 			http.Error(w, "bad body", http.StatusBadRequest)
+		case path == "/hijack/body":
+			echoBytes(w, r, body)
+		case path == "/slow":
+			running.Add(1)
+			time.Sleep(time.Duration(number(r, "ms", 5000)) * time.Millisecond)
+			running.Add(-1)
+			_, _ = io.WriteString(w, "slow\n")
+		case path == "/running":
+			_, _ = fmt.Fprintln(w, running.Load())
+		case path == "/big":
+			b := bytes.Repeat([]byte("b"), number(r, "n", 16<<20))
+			w.Header().Set("Content-Length", strconv.Itoa(len(b)))
+			_, _ = w.Write(b)
 		case isStatus && status >= 200 && status <= 599:
 			w.WriteHeader(status)
 			if status != http.StatusNoContent && status != http.StatusNotModified {
@@ -116,15 +133,37 @@ func writeEcho(w http.ResponseWriter, r *http.Request, body []byte) {
 	_, _ = w.Write(b)
 }
 
-// echoBytes takes the connection over and sends back what comes.
-func echoBytes(w http.ResponseWriter) {
+// number returns a parameter of the query that is a number.
+func number(r *http.Request, name string, most int) int {
+	n, _ := strconv.Atoi(r.URL.Query().Get(name))
+	return max(0, min(n, most))
+}
+
+// hello is what a handler of /hijack sends first.
+func hello(query string) string {
+	const upgrade = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n"
+	switch query {
+	case "raw":
+		return ""
+	case "tunnel":
+		return "HTTP/1.1 200 OK\r\n\r\n"
+	case "bye":
+		return upgrade + "bye\n"
+	}
+	return upgrade
+}
+
+// echoBytes takes the connection over and sends back what comes, after the body of the request
+// if that was read.
+func echoBytes(w http.ResponseWriter, r *http.Request, body []byte) {
 	conn, rw, err := w.(http.Hijacker).Hijack()
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
 	defer conn.Close()
-	if _, err := io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n"); err == nil {
+	query := r.URL.RawQuery
+	if _, err := conn.Write(append([]byte(hello(query)), body...)); err == nil && query != "bye" {
 		_, _ = io.Copy(conn, rw)
 	}
 }

@@ -59,6 +59,8 @@ func (c *Case) allows(r *Result) bool {
 // breaks says why the rule of the case does not allow a result, or "".
 func (c *Case) breaks(r *Result) string {
 	switch {
+	case r.Outcome == Crashed:
+		return r.Wrong
 	case len(c.Allowed) > 0 && !c.allows(r):
 		return "allowed: " + strings.Join(c.Allowed, "; or ")
 	case r.Wrong != "":
@@ -103,7 +105,13 @@ type Report struct {
 	Reference string    `json:"reference"` // the name of the recording
 	Set       string    `json:"set"`       // SetVersion
 	Cases     []Finding `json:"cases"`
-	Took      float64   `json:"seconds"`
+	// LeftOut says how many cases could not be played, and why.
+	LeftOut map[string]int `json:"leftOut,omitempty"`
+	// Crashes says how the server has ended, each time; then it was started again. There may be
+	// more of them than cases with this outcome: not each crash comes with the bytes that are
+	// its cause.
+	Crashes []string `json:"crashes,omitempty"`
+	Took    float64  `json:"seconds"`
 }
 
 // Count returns how many cases have a verdict.

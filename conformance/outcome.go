@@ -20,11 +20,17 @@ import (
 //	100, 200 echo(POST / body="1"), follow-up
 //	malformed(chunk-size)
 //	silence
+//	200, closed, again, refused, gone
+//	tls(1.2), 200 echo(GET /), follow-up, close-notify
 //
 // "follow-up" is the response to the request that is sent after each case, and shows that
 // server and client agree on where the case's own request ended. It asks for the end of
 // the connection, so "closed" is said only when it was not answered. "open" is a connection
-// that stays when it should not, "silence" one on which nothing comes.
+// that stays when it should not, "silence" one on which nothing comes. "again" is the next
+// connection of a case that has several, "refused" one that the server does not take, "reset"
+// one that the client has reset, and "gone" the end of a server that was stopped. Over TLS,
+// in the topics on that, the versions and protocol that were agreed on come first where they
+// matter, and last whether the end was told ("close-notify") or not ("cut").
 //
 // That of a client is what it says of the response, then what became of the follow-up:
 //
@@ -41,6 +47,9 @@ type Outcome string
 // Silence is the outcome when nothing has come in time. It is no verdict: the machine may be
 // slow, so such a case is tried again.
 const Silence Outcome = "silence"
+
+// Crashed is the outcome of a case that has ended a server that the kit has started.
+const Crashed Outcome = "crashed"
 
 const (
 	followUpTarget = "/?follow-up"
@@ -175,7 +184,10 @@ func wrongFields(fields map[string][]string, values func(name string) []string) 
 // A part is a status, in which an x is any digit, with " echo" if it has to be one, or a
 // word of an outcome. "next" is "follow-up" or "reconnects", "sent" whatever was sent. "*" stands for
 // whatever follows, also nothing.
-var patternPart = regexp.MustCompile(`^([1-5][0-9x]{2}( echo)?|follow-up|closed|open|silence|data\(".*"\)|error|reconnects|next|lost|again|unsent|sent|\*)$`)
+var patternPart = regexp.MustCompile(`^([1-5][0-9x]{2}( echo| cut)?|follow-up|closed|open|unfinished|silence|data\(("|<).*("|>)\)|\*|` +
+	`error|reconnects|next|lost|again|unsent|sent|` +
+	`refused(\([0-9]+\))?|reset|gone|close-notify|cut|alert(\([0-9]+\))?|tls(\(1\.[0-3](, [a-z0-9./]+)?\))?|` +
+	`server-hello(\([0-9a-f]{4}\))?)$`)
 
 func checkPattern(p string) error {
 	for _, part := range Outcome(p).parts() {
@@ -229,13 +241,16 @@ func matchesPart(part, wanted string) bool {
 		return part == "follow-up" || part == "reconnects"
 	case "sent":
 		return strings.HasPrefix(part, "sent(")
+	case "refused", "alert", "tls", "server-hello": // whatever it tells
+		return part == wanted || strings.HasPrefix(part, wanted+"(")
 	}
+	wanted, cut := strings.CutSuffix(wanted, " cut")
 	status, echo := strings.CutSuffix(wanted, " echo")
 	if len(status) != 3 || status[0] < '1' || status[0] > '5' {
 		return part == wanted
 	}
 	got, rest, _ := strings.Cut(part, " ")
-	if len(got) != 3 || echo && !strings.HasPrefix(rest, "echo(") || strings.HasSuffix(part, " cut") {
+	if len(got) != 3 || echo && !strings.HasPrefix(rest, "echo(") || strings.HasSuffix(part, " cut") != cut {
 		return false
 	}
 	if _, err := strconv.Atoi(got); err != nil {

@@ -61,7 +61,30 @@ func (r Run) Do(ctx context.Context) (*Report, error) {
 			return nil, err
 		}
 	}
-	cases = slices.DeleteFunc(slices.Clone(cases), func(c *Case) bool { return r.subject(c) == nil })
+	var crashes []string
+	leftOut := make(map[string]int)
+	if r.Server != nil {
+		server, err := r.Server.keeping(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if r.Server = server; server.keep != nil {
+			defer server.keep.stop()
+		}
+	}
+	cases = slices.DeleteFunc(slices.Clone(cases), func(c *Case) bool {
+		if r.subject(c) == nil {
+			return true
+		}
+		if !c.Role().ofServer() {
+			return false
+		}
+		why := r.Server.leftOut(c)
+		if why != "" {
+			leftOut[why]++
+		}
+		return why != ""
+	})
 	parallel := r.Parallel
 	if parallel <= 0 {
 		parallel = 16
@@ -99,7 +122,11 @@ func (r Run) Do(ctx context.Context) (*Report, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	rep := &Report{Subject: r.Subject, Set: SetVersion, Cases: findings, Took: time.Since(start).Seconds()}
+	took := time.Since(start).Seconds()
+	if r.Server != nil && r.Server.keep != nil {
+		crashes = r.Server.keep.stop()
+	}
+	rep := &Report{Subject: r.Subject, Set: SetVersion, Cases: findings, LeftOut: leftOut, Crashes: crashes, Took: took}
 	if r.Reference != nil {
 		rep.Reference = r.Reference.Name
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"slices"
@@ -67,7 +68,7 @@ func (r *runCmd) Run(ctx context.Context) error {
 			return err
 		}
 	}
-	stop, err := r.start(ctx, &run)
+	stop, err := r.prepare(&run)
 	if err != nil {
 		return err
 	}
@@ -98,6 +99,12 @@ func (r *runCmd) Run(ctx context.Context) error {
 		}
 	}
 	fmt.Printf("%5d cases in %.1f s\n", len(report.Cases), report.Took)
+	for _, why := range slices.Sorted(maps.Keys(report.LeftOut)) {
+		fmt.Printf("%5d more are left out: %s\n", report.LeftOut[why], why)
+	}
+	for _, how := range report.Crashes {
+		fmt.Printf("the server has crashed: %s\n", how)
+	}
 	if r.Exact && differs {
 		return errDiffers
 	} else if r.Exact {
@@ -190,7 +197,7 @@ func (r *recordCmd) Run(ctx context.Context) error {
 	bar := newProgress(os.Stderr)
 	defer bar.end()
 	run := conformance.Run{Cases: cases, Progress: bar.show}
-	stop, err := r.start(ctx, &run)
+	stop, err := r.prepare(&run)
 	if err != nil {
 		return err
 	}

@@ -3,14 +3,16 @@ package main
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"strconv"
 	"strings"
+	"sync"
+	"syscall"
 	"time"
 
 	"github.com/gonng/nnghttp/conformance"
@@ -18,15 +20,17 @@ import (
 
 // A subject is what is tested: a server, which runs already or is started for it, or a client.
 type subject struct {
-	Addr string        `placeholder:"URL" help:"The server runs at this URL."`
-	Cmd  string        `placeholder:"COMMAND" help:"Start the server with this command; {port} in it is a port, {addr} an address with it."`
-	Wait time.Duration `default:"10s" help:"How long the server may take to start."`
+	Addr    string        `placeholder:"URL" help:"The server runs at this URL. One of https is for everything."`
+	TLSAddr string        `name:"tls-addr" placeholder:"URL" help:"The server's URL over https, for the topics on TLS."`
+	Cmd     string        `placeholder:"COMMAND" help:"Start the server with this command; {port} in it is a port, {addr} an address with it, {tls-port} and {tls-addr} are those for https, {cert} and {key} files of PEM with a certificate and its key."`
+	Wait    time.Duration `default:"10s" help:"How long the server may take to start."`
+	OverTLS bool          `name:"over-tls" help:"Play all cases over https."`
 
 	ClientCmd string `placeholder:"COMMAND" help:"Test the client that this command is: it reads lines as GET URL, and writes what it got."`
 }
 
-// start gives a run its server and its client, and returns what ends them.
-func (s *subject) start(ctx context.Context, run *conformance.Run) (stop func(), err error) {
+// prepare gives a run its server and its client, and returns what ends them.
+func (s *subject) prepare(run *conformance.Run) (stop func(), err error) {
 	stop = func() {}
 	switch {
 	case s.Addr != "" && s.Cmd != "":
@@ -34,7 +38,7 @@ func (s *subject) start(ctx context.Context, run *conformance.Run) (stop func(),
 	case s.Addr == "" && s.Cmd == "" && s.ClientCmd == "":
 		return nil, errors.New("say what to test: --addr URL, --cmd COMMAND, or --client-cmd COMMAND")
 	case s.Addr != "" || s.Cmd != "":
-		if run.Server, stop, err = s.server(ctx); err != nil {
+		if run.Server, stop, err = s.server(); err != nil {
 			return nil, err
 		}
 	}
@@ -49,78 +53,141 @@ func (s *subject) start(ctx context.Context, run *conformance.Run) (stop func(),
 	}, nil
 }
 
-// server returns where the server is, and what ends it.
-func (s *subject) server(ctx context.Context) (*conformance.Server, func(), error) {
+// server returns the server, and what removes what was made for it.
+func (s *subject) server() (*conformance.Server, func(), error) {
 	if s.Addr != "" {
-		return &conformance.Server{URL: s.Addr}, func() {}, nil
+		return &conformance.Server{URL: s.Addr, Secure: s.TLSAddr, OverTLS: s.OverTLS}, func() {}, nil
 	}
-	port, err := freePort()
+	dir, err := os.MkdirTemp("", "nngconform")
 	if err != nil {
 		return nil, nil, err
 	}
-	addr := net.JoinHostPort("127.0.0.1", port)
-	command := strings.NewReplacer("{port}", port, "{addr}", addr).Replace(s.Cmd)
-	cmd := exec.CommandContext(ctx, "sh", "-c", "exec "+command)
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
-	cmd.WaitDelay = 5 * time.Second
+	cert, err := conformance.NewCertificate(dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	return &conformance.Server{OverTLS: s.OverTLS, TLS: &tls.Config{RootCAs: cert.Roots},
+		Start: func(ctx context.Context) (*conformance.Process, error) { return s.start(ctx, cert) },
+	}, func() { os.RemoveAll(dir) }, nil
+}
+
+// start starts the server. A port that is free may be taken a moment later, so there is more
+// than one try.
+func (s *subject) start(ctx context.Context, cert *conformance.Certificate) (p *conformance.Process, err error) {
+	for range 5 {
+		if p, err = s.startOnce(ctx, cert); err == nil || ctx.Err() != nil {
+			break
+		}
+	}
+	return p, err
+}
+
+func (s *subject) startOnce(ctx context.Context, cert *conformance.Certificate) (*conformance.Process, error) {
+	ports, err := freePorts(2)
+	if err != nil {
+		return nil, err
+	}
+	addrs := []string{net.JoinHostPort("127.0.0.1", ports[0]), net.JoinHostPort("127.0.0.1", ports[1])}
+	command := strings.NewReplacer("{port}", ports[0], "{addr}", addrs[0], "{tls-port}", ports[1], "{tls-addr}", addrs[1],
+		"{cert}", cert.CertFile, "{key}", cert.KeyFile).Replace(s.Cmd)
+	p := &conformance.Process{URL: "http://" + addrs[0]}
+	if strings.Contains(s.Cmd, "{tls-") {
+		p.Secure = "https://" + addrs[1]
+	} else if addrs = addrs[:1]; s.OverTLS {
+		return nil, errors.New("--over-tls needs {tls-port} or {tls-addr} in the command")
+	}
+	cmd := exec.Command("sh", "-c", "exec "+command)
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe() // a server may end when this does
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	out, err := cmd.StdoutPipe()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if err := cmd.Start(); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	gone := make(chan error, 1)
+	gone := make(chan struct{})
+	var ended error
 	go func() {
 		for lines := bufio.NewScanner(out); lines.Scan(); { // nobody reads what it says
 		}
-		gone <- cmd.Wait()
+		ended = cmd.Wait()
+		close(gone)
 	}()
-	stop := func() {
+	p.Gone = gone
+	p.Err = func() error { return ended }
+	p.Kill = func() { _ = cmd.Process.Kill() }
+	p.Stop = func() {
 		in.Close()
 		_ = cmd.Process.Signal(os.Interrupt)
-		select {
-		case <-gone:
-		case <-time.After(5 * time.Second):
-			_ = cmd.Process.Kill()
+	}
+	p.Crashed = func() bool {
+		status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus)
+		return ok && status.Signaled() && status.Signal() != os.Interrupt && status.Signal() != os.Kill
+	}
+	for _, addr := range addrs {
+		if err := s.awaitListening(ctx, p, addr); err != nil {
+			p.Kill()
 			<-gone
+			return nil, err
 		}
 	}
+	select {
+	case <-gone: // it was somebody else who listened
+		return nil, fmt.Errorf("the server has ended: %v", p.Err())
+	case <-time.After(10 * time.Millisecond):
+		return p, nil
+	}
+}
+
+func (s *subject) awaitListening(ctx context.Context, p *conformance.Process, addr string) error {
 	for end := time.Now().Add(s.Wait); ; {
 		if conn, err := net.DialTimeout("tcp", addr, time.Second); err == nil {
 			conn.Close()
-			return &conformance.Server{URL: "http://" + addr}, stop, nil
+			return nil
 		}
 		select {
-		case err := <-gone:
-			return nil, nil, fmt.Errorf("the server has ended before it listened on %s: %v", addr, err)
+		case <-p.Gone:
+			return fmt.Errorf("the server has ended before it listened on %s: %v", addr, p.Err())
 		case <-ctx.Done():
-			stop()
-			return nil, nil, ctx.Err()
-		case <-time.After(20 * time.Millisecond):
+			return ctx.Err()
+		case <-time.After(5 * time.Millisecond):
 		}
 		if time.Now().After(end) {
-			stop()
-			return nil, nil, fmt.Errorf("nothing listens on %s after %v", addr, s.Wait)
+			return fmt.Errorf("nothing listens on %s after %v", addr, s.Wait)
 		}
 	}
 }
 
-// freePort returns a port that nobody listens on. It is none of those that a system gives to
-// programs that want any: one of them could have it before the server is started.
-func freePort() (string, error) {
-	var err error
-	for range 100 {
-		port := strconv.Itoa(10000 + rand.IntN(20000))
-		var l net.Listener
-		if l, err = net.Listen("tcp", net.JoinHostPort("127.0.0.1", port)); err == nil {
-			return port, l.Close()
+// given are the ports that servers were started with. Each has its own: the end of one must not
+// look like the beginning of another.
+var given struct {
+	sync.Mutex
+	ports map[int]bool
+}
+
+// freePorts returns ports that are free now.
+func freePorts(n int) (ports []string, err error) {
+	given.Lock()
+	defer given.Unlock()
+	if given.ports == nil || len(given.ports) > 10000 {
+		given.ports = make(map[int]bool)
+	}
+	config := net.ListenConfig{Control: onlyFree}
+	for len(ports) < n {
+		l, err := config.Listen(context.Background(), "tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		defer l.Close()
+		port := l.Addr().(*net.TCPAddr).Port
+		if !given.ports[port] {
+			given.ports[port] = true
+			ports = append(ports, strconv.Itoa(port))
 		}
 	}
-	return "", err
+	return ports, nil
 }

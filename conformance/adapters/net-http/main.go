@@ -7,13 +7,32 @@ import (
 	"os"
 
 	"github.com/gonng/nnghttp/conformance"
+	"github.com/gonng/nnghttp/conformance/adapters/internal/stop"
 )
 
 func main() {
-	if len(os.Args) != 2 {
-		fmt.Fprintln(os.Stderr, "usage: net-http ADDRESS:PORT")
+	if len(os.Args) != 2 && len(os.Args) != 5 {
+		fmt.Fprintln(os.Stderr, "usage: net-http ADDRESS:PORT [TLS-ADDRESS:PORT CERT KEY]")
 		os.Exit(2)
 	}
-	fmt.Fprintln(os.Stderr, http.ListenAndServe(os.Args[1], conformance.Handler()))
-	os.Exit(1)
+	h := conformance.Handler()
+	plain := &http.Server{Addr: os.Args[1], Handler: h}
+	secure := &http.Server{Handler: h}
+	go func() { failed(plain.ListenAndServe()) }()
+	if len(os.Args) == 5 {
+		secure.Addr = os.Args[2]
+		go func() { failed(secure.ListenAndServeTLS(os.Args[3], os.Args[4])) }()
+	}
+	ctx, cancel := stop.Wait()
+	defer cancel()
+	_ = plain.Shutdown(ctx)
+	_ = secure.Shutdown(ctx)
+}
+
+// failed ends the program unless it was the server's end.
+func failed(err error) {
+	if err != http.ErrServerClosed {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 }

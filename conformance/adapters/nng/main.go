@@ -8,34 +8,53 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"strconv"
 	"strings"
-	"syscall"
+	"sync/atomic"
+	"time"
 
 	"github.com/gonng/nnghttp/conformance"
+	"github.com/gonng/nnghttp/conformance/adapters/internal/stop"
 	"github.com/gonng/nnghttp/nng"
 )
 
 func main() {
-	if len(os.Args) != 2 {
-		fmt.Fprintln(os.Stderr, "usage: nng ADDRESS:PORT")
+	if len(os.Args) != 2 && len(os.Args) != 5 {
+		fmt.Fprintln(os.Stderr, "usage: nng ADDRESS:PORT [TLS-ADDRESS:PORT CERT KEY]")
 		os.Exit(2)
 	}
-	files, err := os.MkdirTemp("", "conformance-")
-	if err == nil {
-		_, err = serve("http://"+os.Args[1], files)
-	}
-	if err == nil {
-		ended := make(chan os.Signal, 1)
-		signal.Notify(ended, os.Interrupt, syscall.SIGTERM)
-		<-ended
-	}
-	os.RemoveAll(files)
-	if err != nil {
+	if err := run(os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+}
+
+// run returns when the servers have been stopped, or cannot be started.
+func run(args []string) error {
+	files, err := os.MkdirTemp("", "conformance-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(files)
+	servers := make([]*nng.Server, 1, 2)
+	if servers[0], err = serve("http://"+args[0], nil, files); err != nil {
+		return err
+	}
+	if len(args) > 1 {
+		secure, err := serve("https://"+args[1], args[2:], files)
+		if err != nil {
+			return err
+		}
+		servers = append(servers, secure)
+	}
+	ctx, cancel := stop.Wait()
+	defer cancel()
+	for _, s := range servers {
+		if err := s.Stop(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // A route is a handler of the contract.
@@ -45,11 +64,24 @@ type route struct {
 	tree, body bool
 }
 
-// serve starts a server, with its files in a folder.
-func serve(url, files string) (*nng.Server, error) {
+// serve starts a server, with its files in a folder. Those of a certificate and its key are for TLS.
+func serve(url string, certAndKey []string, files string) (*nng.Server, error) {
 	srv, err := nng.HoldServer(url)
 	if err != nil {
 		return nil, err
+	}
+	if certAndKey != nil {
+		cfg, err := nng.NewTLSConfig(nng.TLSServer)
+		if err != nil {
+			return nil, err
+		}
+		defer cfg.Close()
+		if err := cfg.SetOwnCertFiles(certAndKey[0], certAndKey[1], ""); err != nil {
+			return nil, err
+		}
+		if err := srv.SetTLS(cfg); err != nil {
+			return nil, err
+		}
 	}
 	for _, r := range []route{
 		{"", echo, true, true},
@@ -58,6 +90,10 @@ func serve(url, files string) (*nng.Server, error) {
 		{"/last", last, false, true},
 		{"/unread", empty, false, false},
 		{"/hijack", hijack, false, false},
+		{"/hijack/body", hijack, false, true},
+		{"/slow", slow, false, true},
+		{"/running", showRunning, false, true},
+		{"/big", big, false, true},
 	} {
 		h, err := nng.NewHandler(r.path, r.fn)
 		if err != nil {
@@ -161,14 +197,54 @@ func last(context.Context, *nng.Conn, *nng.Request) (*nng.Response, error) {
 	return res, res.SetHeader("Connection", "close")
 }
 
-func hijack(_ context.Context, conn *nng.Conn, _ *nng.Request) (*nng.Response, error) {
+// number returns a parameter of the query that is a number.
+func number(req *nng.Request, name string, most int) int {
+	_, query, _ := strings.Cut(req.URI(), "?")
+	text, _ := strings.CutPrefix(query, name+"=")
+	n, _ := strconv.Atoi(text)
+	return max(0, min(n, most))
+}
+
+var running atomic.Int32 // handlers of /slow
+
+func slow(_ context.Context, _ *nng.Conn, req *nng.Request) (*nng.Response, error) {
+	running.Add(1)
+	time.Sleep(time.Duration(number(req, "ms", 5000)) * time.Millisecond)
+	running.Add(-1)
+	return response(200, "slow\n")
+}
+
+func showRunning(context.Context, *nng.Conn, *nng.Request) (*nng.Response, error) {
+	return response(200, fmt.Sprintln(running.Load()))
+}
+
+func big(_ context.Context, _ *nng.Conn, req *nng.Request) (*nng.Response, error) {
+	return response(200, strings.Repeat("b", number(req, "n", 16<<20)))
+}
+
+func hijack(_ context.Context, conn *nng.Conn, req *nng.Request) (*nng.Response, error) {
+	_, query, _ := strings.Cut(req.URI(), "?")
+	body := string(req.Data())
 	if err := conn.Hijack(); err != nil {
 		return nil, err
 	}
 	defer conn.Close()
-	if _, err := io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n"); err != nil {
-		return nil, nil
+	hello := "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n"
+	switch query {
+	case "raw":
+		hello = ""
+	case "tunnel":
+		hello = "HTTP/1.1 200 OK\r\n\r\n"
+	case "bye":
+		hello += "bye\n"
 	}
-	_, _ = io.Copy(conn, conn)
+	if hello += body; hello != "" {
+		if _, err := io.WriteString(conn, hello); err != nil {
+			return nil, nil
+		}
+	}
+	if query != "bye" {
+		_, _ = io.Copy(conn, conn)
+	}
 	return nil, nil
 }

@@ -2,11 +2,9 @@
 // methods, hosts and kinds, how much body they take, and error pages.
 
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
+#include "echo.h"
 #include "server.h"
 
 static nng_http_server *server; // of the error page
