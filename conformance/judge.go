@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // A Verdict says how an outcome compares with the reference's, and with the rule of the case.
@@ -89,6 +90,7 @@ type Report struct {
 	Subject   string    `json:"subject"`   // what was tested
 	Reference string    `json:"reference"` // the name of the recording
 	Set       string    `json:"set"`       // SetVersion
+	Started   time.Time `json:"started"`
 	Cases     []Finding `json:"cases"`
 	Took      float64   `json:"seconds"`
 }
@@ -111,6 +113,14 @@ type Finding struct {
 	Source     string     `json:"source"`
 	Verdict    Verdict    `json:"verdict"`
 	Deliveries []Observed `json:"deliveries"`
+
+	// Topic and Role are where the case belongs, Allowed what its rule allows.
+	Topic   string   `json:"topic"`
+	Role    Role     `json:"role"`
+	Allowed []string `json:"allowed,omitempty"`
+	// Recorded is what the reference did, nil if there is none.
+	Recorded *Recorded `json:"recorded,omitempty"`
+	Seconds  float64   `json:"seconds"`
 }
 
 // Observed is what came of a case in one delivery.

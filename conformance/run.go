@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -95,7 +94,7 @@ func (r Run) Do(ctx context.Context) (*Report, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	rep := &Report{Subject: r.Subject, Set: SetVersion, Cases: findings, Took: time.Since(start).Seconds()}
+	rep := &Report{Subject: r.Subject, Set: SetVersion, Started: start.UTC(), Cases: findings, Took: time.Since(start).Seconds()}
 	if r.Reference != nil {
 		rep.Reference = r.Reference.Name
 	}
@@ -105,6 +104,7 @@ func (r Run) Do(ctx context.Context) (*Report, error) {
 func (r Run) play(ctx context.Context, c *Case, alone *sync.RWMutex) Finding {
 	f := Finding{ID: c.ID, Title: c.Title, Level: c.Level, Source: c.Source, Verdict: Same}
 	subject := r.subject(c)
+	start := time.Now()
 	var recorded *Recorded
 	if r.Reference != nil {
 		recorded = r.Reference.Cases[c.ID]
@@ -136,6 +136,8 @@ func (r Run) play(ctx context.Context, c *Case, alone *sync.RWMutex) Finding {
 		f.Verdict = worse(f.Verdict, o.Verdict)
 		f.Deliveries = append(f.Deliveries, o)
 	}
+	f.Topic, f.Role, f.Allowed, f.Recorded = c.Topic(), c.Role(), c.Allowed, recorded
+	f.Seconds = time.Since(start).Seconds()
 	return f
 }
 
@@ -194,17 +196,11 @@ func (r *Recorded) equal(o *Recorded) bool {
 	return r.All == o.All && maps.Equal(r.Others, o.Others)
 }
 
-var (
-	datePattern = regexp.MustCompile(`(?i)(\r\nDate: )[^\r]*`)
-	portPattern = regexp.MustCompile(`127\.0\.0\.1:[0-9]+`)
-)
-
-// received is what came, at most 500 bytes of it, without what is another each time.
+// received is what came, the first bytes of it, without what is another each time.
 func received(trace []Event) string {
 	var all []byte
 	for _, e := range trace {
 		all = append(all, e.Received...)
 	}
-	s := datePattern.ReplaceAllString(toLatin1(all[:min(len(all), 500)]), "${1}...")
-	return portPattern.ReplaceAllString(s, "127.0.0.1:PORT")
+	return Steady(all[:min(len(all), MaxReceived)])
 }

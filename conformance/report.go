@@ -1,0 +1,48 @@
+package conformance
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"regexp"
+	"slices"
+)
+
+// MaxReceived is how many bytes of what came a recording keeps: enough for libnng's longest error
+// page and the response to the follow-up.
+const MaxReceived = 1000
+
+var (
+	datePattern = regexp.MustCompile(`(?i)(\r\nDate: )[^\r]*`)
+	portPattern = regexp.MustCompile(`127\.0\.0\.1:[0-9]+`)
+)
+
+// Steady makes a character of each byte, and replaces dates and ports, which are others each
+// time. So what two servers sent can be compared.
+func Steady(b []byte) string {
+	s := datePattern.ReplaceAllString(toLatin1(b), "${1}...")
+	return portPattern.ReplaceAllString(s, "127.0.0.1:PORT")
+}
+
+// LoadReport reads a report from a file that nngconform run --json has written.
+func LoadReport(file string) (*Report, error) {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	r := new(Report)
+	if err := json.Unmarshal(b, r); err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	if len(r.Cases) == 0 {
+		return nil, fmt.Errorf("%s: there are no cases in this report", file)
+	}
+	return r, nil
+}
+
+// Bytes returns what the kit sends first to a server at a host, without the follow-up. A case of
+// another kind has none.
+func (c *Case) Bytes(host string) ([]byte, error) { return c.bytes(host) }
+
+// Deliveries returns those in which the case is played.
+func (c *Case) Deliveries() []Delivery { return slices.Clone(c.deliveries()) }
