@@ -17,6 +17,22 @@ var (
 	portPattern = regexp.MustCompile(`127\.0\.0\.1:[0-9]+`)
 )
 
+// received is what came, the first bytes of it, as Steady has it.
+func received(trace []Event) string {
+	var all []byte
+	for _, e := range trace {
+		all = append(all, e.Received...)
+	}
+	return SteadyPart(all, MaxReceived)
+}
+
+// SteadyPart is the beginning of what Steady makes of b: so many bytes, if there are as many.
+func SteadyPart(b []byte, n int) string {
+	const replaced = 200 // what is replaced becomes shorter by no more
+	s := []rune(Steady(b[:min(len(b), n+replaced)]))
+	return string(s[:min(len(s), n)])
+}
+
 // Steady makes a character of each byte, and replaces dates and ports, which are others each
 // time. So what two servers sent can be compared.
 func Steady(b []byte) string {

@@ -195,12 +195,3 @@ func recorded(f *Finding) (*Recorded, error) {
 func (r *Recorded) equal(o *Recorded) bool {
 	return r.All == o.All && maps.Equal(r.Others, o.Others)
 }
-
-// received is what came, the first bytes of it, without what is another each time.
-func received(trace []Event) string {
-	var all []byte
-	for _, e := range trace {
-		all = append(all, e.Received...)
-	}
-	return Steady(all[:min(len(all), MaxReceived)])
-}
