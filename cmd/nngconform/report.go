@@ -2,8 +2,10 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 
@@ -28,11 +30,10 @@ func (r *reportCmd) Run(context.Context) error {
 		reports = append(reports, one)
 	}
 	if r.HTML == "" && r.Markdown == "" {
-		if err := report.Comparable(reports...); err != nil {
-			return err
-		}
 		for _, one := range reports {
+			fmt.Println(newPaint(os.Stdout).bold(one.Subject + ", compared with " + cmp.Or(one.Reference, "the rules alone")))
 			table(os.Stdout, one)
+			fmt.Println()
 		}
 		return nil
 	}

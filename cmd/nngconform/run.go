@@ -9,9 +9,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path"
-	"slices"
-	"strings"
 
 	"github.com/gonng/nnghttp/conformance"
 	page "github.com/gonng/nnghttp/conformance/report"
@@ -19,28 +16,6 @@ import (
 
 // errDiffers ends the program after a run that has found differences.
 var errDiffers = errors.New("there are differences")
-
-// A selection of cases.
-type selection struct {
-	Case []string `placeholder:"PATTERN" help:"Only these cases: ids, or patterns as chunks/*."`
-}
-
-func (s *selection) cases() ([]*conformance.Case, error) {
-	all, err := conformance.Cases()
-	if err != nil || len(s.Case) == 0 {
-		return all, err
-	}
-	var some []*conformance.Case
-	for _, c := range all {
-		if slices.ContainsFunc(s.Case, func(p string) bool { ok, _ := path.Match(p, c.ID); return ok }) {
-			some = append(some, c)
-		}
-	}
-	if some == nil {
-		return nil, fmt.Errorf("no case is called %s; nngconform list shows them", strings.Join(s.Case, ", "))
-	}
-	return some, nil
-}
 
 type runCmd struct {
 	subject

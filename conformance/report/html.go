@@ -17,7 +17,7 @@ import (
 // of it would be more than maxData, less is kept.
 const (
 	maxBytes = conformance.MaxReceived
-	maxData  = 4 << 20
+	maxData  = 3 << 20
 )
 
 //go:embed page.html

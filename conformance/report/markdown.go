@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	_ "embed"
 	"fmt"
 	"io"
@@ -29,13 +30,17 @@ func Markdown(w io.Writer, reports []*conformance.Report, picture string) error 
 	if picture != "" {
 		fmt.Fprintf(&b, "\n![The matrix of implementations by topics](%s)\n", picture)
 	}
-	fmt.Fprintf(&b, "\n## The matrix\n\n%d cases, version %s of the set, compared with `%s`.\n\n", len(m.rows), m.set, orRules(m.reference))
+	fmt.Fprintf(&b, "\n## The matrix\n\n%d cases, version %s of the set, compared with %s.\n\n", len(m.rows), cell(m.set), code(orRules(m.reference)))
 	b.WriteString("| sign | verdict |\n|---|---|\n")
 	for _, v := range conformance.Verdicts {
 		fmt.Fprintf(&b, "| %s | %s |\n", Symbol(v), v.Words())
 	}
-	for _, role := range conformance.Roles {
-		m.table(&b, role)
+	role := conformance.Role("")
+	for _, t := range m.topics { // those of a role stand together
+		if t.Role != role {
+			role = t.Role
+			m.table(&b, role)
+		}
 	}
 	m.broken(&b)
 	for i, name := range m.names {
@@ -72,7 +77,7 @@ func (m *matrix) table(b *strings.Builder, role conformance.Role) {
 	if columns == nil {
 		return
 	}
-	fmt.Fprintf(b, "\n### %s\n\n| topic |", roleTitles[role])
+	fmt.Fprintf(b, "\n### %s\n\n| topic |", cmp.Or(roleTitles[role], cell(string(role))))
 	for _, i := range columns {
 		fmt.Fprintf(b, " %s |", cell(m.names[i]))
 	}
@@ -125,7 +130,11 @@ func (m *matrix) differences(b *strings.Builder, column int, name string) {
 	}
 	fmt.Fprintf(b, "\n## %s\n\n", cell(name))
 	if n := m.totals[column].Of(conformance.Allowed); n > 0 {
-		fmt.Fprintf(b, "%d %s differ from the reference as the RFC allows. ", n, plural(n))
+		verb := "differ"
+		if n == 1 {
+			verb = "differs"
+		}
+		fmt.Fprintf(b, "%d %s %s from the reference as the RFC allows. ", n, plural(n), verb)
 	}
 	if bad == nil {
 		b.WriteString("Nothing is against the RFC that is not so in the reference.\n")
@@ -171,6 +180,9 @@ func cell(s string) string {
 
 // code makes a text in the font of code, in a cell. A long one is cut.
 func code(s string) string {
+	if s == "" {
+		return ""
+	}
 	s = strings.Join(strings.Fields(strings.ToValidUTF8(s, "?")), " ")
 	if r := []rune(s); len(r) > 120 {
 		s = string(r[:120]) + "…"

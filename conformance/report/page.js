@@ -380,8 +380,8 @@
 		style.setProperty("--head", document.querySelector(".cases thead").offsetHeight + "px");
 	}
 	new ResizeObserver(measure).observe(form);
-	measure();
 
 	filter();
+	measure();
 	follow(true);
 }());
