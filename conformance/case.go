@@ -213,7 +213,7 @@ func (c *Case) check() error {
 			return fmt.Errorf("%q is no delivery", d)
 		}
 	}
-	if _, err := c.bytes("host"); err != nil {
+	if _, err := c.Bytes("host"); err != nil {
 		return err
 	}
 	for _, s := range c.Then {
@@ -245,8 +245,8 @@ func (u *Understood) expand() (err error) {
 	return err
 }
 
-// bytes returns what is sent first.
-func (c *Case) bytes(host string) ([]byte, error) {
+// Bytes returns what is sent first, to a server with this host and port.
+func (c *Case) Bytes(host string) ([]byte, error) {
 	text := c.Raw
 	if c.Head != nil {
 		text = strings.Join(c.Head, "\r\n") + "\r\n\r\n" + c.Body

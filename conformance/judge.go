@@ -87,12 +87,18 @@ func worse(a, b Verdict) Verdict {
 
 // A Report is what came of a run.
 type Report struct {
+	Started time.Time `json:"started"`
+
 	Subject   string    `json:"subject"`   // what was tested
 	Reference string    `json:"reference"` // the name of the recording
 	Set       string    `json:"set"`       // SetVersion
-	Started   time.Time `json:"started"`
 	Cases     []Finding `json:"cases"`
-	Took      float64   `json:"seconds"`
+	// LeftOut says how many cases could not be played, and why.
+	LeftOut map[string]int `json:"leftOut,omitempty"`
+	// Crashes is how often the server has ended, and was started again. It may have more of
+	// them than cases with this outcome: not each crash comes with the bytes that are its cause.
+	Crashes int     `json:"crashes,omitempty"`
+	Took    float64 `json:"seconds"`
 }
 
 // Count returns how many cases have a verdict.
@@ -107,13 +113,6 @@ func (r *Report) Count(v Verdict) (n int) {
 
 // A Finding is what came of a case. Its verdict is the worst of its deliveries.
 type Finding struct {
-	ID         string     `json:"id"`
-	Title      string     `json:"title"`
-	Level      Level      `json:"level"`
-	Source     string     `json:"source"`
-	Verdict    Verdict    `json:"verdict"`
-	Deliveries []Observed `json:"deliveries"`
-
 	// Topic and Role are where the case belongs, Allowed what its rule allows.
 	Topic   string   `json:"topic"`
 	Role    Role     `json:"role"`
@@ -121,6 +120,23 @@ type Finding struct {
 	// Recorded is what the reference did, nil if there is none.
 	Recorded *Recorded `json:"recorded,omitempty"`
 	Seconds  float64   `json:"seconds"`
+
+	ID         string     `json:"id"`
+	Title      string     `json:"title"`
+	Level      Level      `json:"level"`
+	Source     string     `json:"source"`
+	Verdict    Verdict    `json:"verdict"`
+	Deliveries []Observed `json:"deliveries"`
+	// Defect is the case's: why the reference breaks the rule.
+	Defect []string `json:"defect,omitempty"`
+}
+
+// Words says what the verdict means, and which defects of libnng are the reason.
+func (f *Finding) Words() string {
+	if f.Verdict == SameBroken && len(f.Defect) > 0 {
+		return f.Verdict.Words() + " (" + strings.Join(f.Defect, ", ") + ")"
+	}
+	return f.Verdict.Words()
 }
 
 // Observed is what came of a case in one delivery.

@@ -35,11 +35,12 @@ type Result struct {
 	Trace []Event
 }
 
-// An Event is a part of what crossed the wire: Sent or Received is set, or End.
+// An Event is a part of what crossed the wire: Sent or Received is set, or End, or Told.
 type Event struct {
 	Sent     []byte `json:"sent,omitempty"`
 	Received []byte `json:"received,omitempty"`
-	End      string `json:"end,omitempty"` // "closed", "reset", "half-close by the client", ...
+	End      string `json:"end,omitempty"`  // "closed", "reset", "half-close by the client", ...
+	Told     string `json:"told,omitempty"` // what a client says that came of its request
 }
 
 // Times of a case that do not depend on the server's speed.
@@ -66,7 +67,7 @@ func (s *Server) Play(ctx context.Context, c *Case, d Delivery) (*Result, error)
 	defer p.conn.Close()
 	stop := context.AfterFunc(ctx, func() { p.conn.Close() })
 	defer stop()
-	first, err := c.bytes(p.host)
+	first, err := c.Bytes(p.host)
 	if err != nil {
 		return nil, err
 	}

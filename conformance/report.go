@@ -56,9 +56,5 @@ func LoadReport(file string) (*Report, error) {
 	return r, nil
 }
 
-// Bytes returns what the kit sends first to a server at a host, without the follow-up. A case of
-// another kind has none.
-func (c *Case) Bytes(host string) ([]byte, error) { return c.bytes(host) }
-
 // Deliveries returns those in which the case is played.
 func (c *Case) Deliveries() []Delivery { return slices.Clone(c.deliveries()) }

@@ -2,7 +2,9 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strconv"
 
 	"github.com/gonng/nnghttp/conformance"
@@ -60,6 +62,12 @@ func table(out *os.File, rep *conformance.Report) {
 		}
 	}
 	fmt.Fprintf(out, "%5d cases in %.1f s\n", len(rep.Cases), rep.Took)
+	for _, why := range slices.Sorted(maps.Keys(rep.LeftOut)) {
+		fmt.Fprintf(out, "%5d more are left out: %s\n", rep.LeftOut[why], why)
+	}
+	if rep.Crashes > 0 {
+		fmt.Fprintf(out, "the server has crashed %d times\n", rep.Crashes)
+	}
 }
 
 // A paint colours what goes to a terminal, unless NO_COLOR is set (no-color.org).

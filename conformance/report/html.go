@@ -126,6 +126,7 @@ type dataVerdict struct {
 
 type dataCase struct {
 	Source  int         `json:"source"`
+	Defect  []string    `json:"defect,omitempty"` // the ids of docs/defects.md
 	Allowed []int       `json:"allowed,omitempty"`
 	Sent    int         `json:"sent"`
 	Ref     *dataRef    `json:"ref,omitempty"`
@@ -156,7 +157,7 @@ type dataOutcome struct {
 
 // A dataEvent is a part of what crossed the wire.
 type dataEvent struct {
-	Kind string `json:"kind"` // "sent", "received" or "end"
+	Kind string `json:"kind"` // "sent", "received", "told" or "end"
 	Text int    `json:"text"`
 	Left int    `json:"left,omitempty"` // how many bytes more there were
 }
@@ -301,6 +302,9 @@ func (m *matrix) data(limit int) *data {
 	}
 	for _, r := range m.rows {
 		c := &dataCase{Source: d.text(r.Source)}
+		for _, id := range r.Defect {
+			c.Defect = append(c.Defect, clean(id))
+		}
 		for _, a := range r.Allowed {
 			c.Allowed = append(c.Allowed, d.text(a))
 		}
@@ -352,6 +356,9 @@ func (d *data) cell(f *conformance.Finding, limit int) *dataCell {
 		for _, e := range o.Trace {
 			add("sent", e.Sent)
 			add("received", e.Received)
+			if e.Told != "" {
+				c.Trace = append(c.Trace, dataEvent{Kind: "told", Text: d.text(e.Told)})
+			}
 			if e.End != "" {
 				c.Trace = append(c.Trace, dataEvent{Kind: "end", Text: d.text(e.End)})
 			}

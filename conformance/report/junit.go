@@ -116,7 +116,7 @@ func whyNot(f *conformance.Finding) string {
 // Text shows a finding in a few lines: an outcome once for all deliveries that have it.
 func Text(f *conformance.Finding) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s: %s\n  %s\n  %s, %s\n", f.ID, f.Title, f.Verdict.Words(), f.Level, f.Source)
+	fmt.Fprintf(&b, "%s: %s\n  %s\n  %s, %s\n", f.ID, f.Title, f.Words(), f.Level, f.Source)
 	for _, x := range outcomes(f, func(o *conformance.Observed) string { return observed(o) + "\x00" + string(o.Reference) }) {
 		in := x.in(f)
 		if in == "" {

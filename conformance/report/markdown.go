@@ -116,7 +116,11 @@ func (m *matrix) broken(b *strings.Builder) {
 		if n++; n == 1 {
 			fmt.Fprintf(b, "\n## Where the reference breaks the RFC\n\n| case | what %s does | the rule |\n|---|---|---|\n", code(m.reference))
 		}
-		fmt.Fprintf(b, "| %s | %s | %s: %s |\n", code(r.ID), code(string(r.Recorded.All)), cell(r.Source), cell(r.Recorded.Breaks))
+		source := cell(r.Source)
+		if len(r.Defect) > 0 {
+			source += fmt.Sprintf(" ([%s](defects.md))", cell(strings.Join(r.Defect, ", ")))
+		}
+		fmt.Fprintf(b, "| %s | %s | %s: %s |\n", code(r.ID), code(string(r.Recorded.All)), source, cell(r.Recorded.Breaks))
 	}
 }
 

@@ -22,7 +22,7 @@
 	// Filters.
 
 	var search = rows.map(function (row) {
-		var c = data.cases[row.id], words = [row.textContent, text(c.source)];
+		var c = data.cases[row.id], words = [row.textContent, text(c.source), (c.defect || []).join(" ")];
 		c.cells.forEach(function (cell) {
 			if (cell) { cell.outcomes.forEach(function (o) { words.push(text(o.text)); }); }
 		});
@@ -219,6 +219,8 @@
 				if (e.left) { w.append(note(e.left + " bytes more")); }
 			} else if (e.kind === "end") {
 				w.append(note(s));
+			} else if (e.kind === "told") {
+				w.append(note("it says: " + s));
 			} else if (some) {
 				w.append(note("then more was sent"));
 			}
@@ -267,6 +269,7 @@
 		td.colSpan = 2 + data.names.length;
 		(c.allowed || []).forEach(function (a, i) { allowed.append(i ? " or " : "", make("code", "", text(a))); });
 		dl.append(make("dt", "", "source"), make("dd", "", text(c.source)));
+		if (c.defect) { dl.append(make("dt", "", "defect"), make("dd", "", c.defect.join(", "))); }
 		if (c.allowed) { dl.append(make("dt", "", "allowed"), allowed); }
 		td.append(dl);
 		var cell = c.cells[column];
