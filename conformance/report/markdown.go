@@ -106,21 +106,31 @@ func (c Counts) String() string {
 	return strings.Join(parts, " ")
 }
 
-// broken lists where the reference breaks its rule: that is the same for all columns.
+// broken lists where the reference breaks its rule: that is the same for all columns. What it does
+// in the same way in several cases of a topic is one line.
 func (m *matrix) broken(b *strings.Builder) {
-	n := 0
+	lines := make(map[string][]string)
+	var order []string
 	for _, r := range m.rows {
 		if r.Recorded == nil || r.Recorded.Breaks == "" {
 			continue
-		}
-		if n++; n == 1 {
-			fmt.Fprintf(b, "\n## Where the reference breaks the RFC\n\n| case | what %s does | the rule |\n|---|---|---|\n", code(m.reference))
 		}
 		source := cell(r.Source)
 		if len(r.Defect) > 0 {
 			source += fmt.Sprintf(" ([%s](defects.md))", cell(strings.Join(r.Defect, ", ")))
 		}
-		fmt.Fprintf(b, "| %s | %s | %s: %s |\n", code(r.ID), code(string(r.Recorded.All)), source, cell(r.Recorded.Breaks))
+		line := fmt.Sprintf("| %s | %s | %s: %s |", cell(r.Topic), code(string(r.Recorded.All)), source, cell(r.Recorded.Breaks))
+		if lines[line] == nil {
+			order = append(order, line)
+		}
+		lines[line] = append(lines[line], code(strings.TrimPrefix(r.ID, r.Topic+"/")))
+	}
+	if order == nil {
+		return
+	}
+	fmt.Fprintf(b, "\n## Where the reference breaks the RFC\n\n| topic | what %s does | the rule | cases |\n|---|---|---|---|\n", code(m.reference))
+	for _, line := range order {
+		fmt.Fprintf(b, "%s %s |\n", line, strings.Join(lines[line], ", "))
 	}
 }
 
@@ -141,11 +151,11 @@ func (m *matrix) differences(b *strings.Builder, column int, name string) {
 		fmt.Fprintf(b, "%d %s %s from the reference as the RFC allows. ", n, plural(n), verb)
 	}
 	if bad == nil {
-		b.WriteString("Nothing is against the RFC that is not so in the reference.\n")
+		b.WriteString("Nothing is against the RFC in a way of its own.\n")
 		return
 	}
 	if len(bad) > perSubject {
-		fmt.Fprintf(b, "%d %s are against the RFC where the reference is not, or told nothing:\n\n", len(bad), plural(len(bad)))
+		fmt.Fprintf(b, "%d %s are against the RFC in another way than the reference, or told nothing:\n\n", len(bad), plural(len(bad)))
 		for _, t := range m.topics {
 			var ids []string
 			for _, f := range bad {
@@ -159,7 +169,7 @@ func (m *matrix) differences(b *strings.Builder, column int, name string) {
 		}
 		return
 	}
-	b.WriteString("Against the RFC, where the reference is not:\n\n| case | | outcome | the reference |\n|---|---|---|---|\n")
+	b.WriteString("Against the RFC in another way than the reference:\n\n| case | | outcome | the reference |\n|---|---|---|---|\n")
 	for _, f := range bad {
 		reference := ""
 		if f.Recorded != nil {

@@ -257,15 +257,15 @@ func TestJUnit(t *testing.T) {
 func TestMarkdown(t *testing.T) {
 	var b bytes.Buffer
 	reports := two()
-	reports[0].Cases[1].Recorded.Breaks = "allowed: 200"
+	reports[0].Cases[1].Recorded.Breaks, reports[0].Cases[1].Defect = "allowed: 200", []string{"CL1"}
 	require.NoError(t, Markdown(&b, reports, "conformance.png"))
 	text := b.String()
 	for _, s := range []string{
 		"# Conformance with libnng\n", "![The matrix of implementations by topics](conformance.png)",
 		"3 cases, version 0.1.0 of the set, compared with `nng-1`.", "### Servers\n\n| topic | A | B |\n|---|---|---|\n",
 		"| chunks | ✓\u00a01 ✕\u00a01 | ≈\u00a01 ▲\u00a01 |\n", "| hosts | ○\u00a01 |  |\n",
-		"## Where the reference breaks the RFC", "| `chunks/two` | `400, closed` | RFC 9112, 7.1: allowed: 200 |\n",
-		"## A\n\nAgainst the RFC, where the reference is not:", "| `chunks/two` | ✕ | `200, follow-up` | `400, closed` |\n",
+		"## Where the reference breaks the RFC", "| chunks | `400, closed` | RFC 9112, 7.1 ([CL1](defects.md)): allowed: 200 | `two` |\n",
+		"## A\n\nAgainst the RFC in another way than the reference:", "| `chunks/two` | ✕ | `200, follow-up` | `400, closed` |\n",
 		"## B\n\n1 case differs from the reference as the RFC allows. Nothing is against the RFC",
 	} {
 		assert.Contains(t, text, s)
