@@ -16,8 +16,9 @@ import (
 // What a page keeps of the bytes of a case, and of a cell that is not as the reference. When all
 // of it would be more than maxData, less is kept.
 const (
-	maxBytes = conformance.MaxReceived
-	maxData  = 3 << 20
+	maxBytes  = conformance.MaxReceived
+	maxEvents = 100
+	maxData   = 3 << 20
 )
 
 //go:embed page.html
@@ -142,7 +143,8 @@ type dataRef struct {
 type dataCell struct {
 	Verdict  string        `json:"verdict"`
 	Outcomes []dataOutcome `json:"outcomes"`
-	// Trace is of the first delivery whose outcome is not the reference's.
+	// Trace is of the first delivery whose outcome is not the reference's. In a page of one
+	// report it is there in any case, and then of the first delivery.
 	Delivery string      `json:"delivery,omitempty"`
 	Trace    []dataEvent `json:"trace,omitempty"`
 }
@@ -152,7 +154,6 @@ type dataOutcome struct {
 	Deliveries string `json:"in,omitempty"` // empty for all
 	Text       int    `json:"text"`
 	Why        int    `json:"why"`
-	Differs    bool   `json:"differs,omitempty"`
 }
 
 // A dataEvent is a part of what crossed the wire.
@@ -335,14 +336,14 @@ func (d *data) cell(f *conformance.Finding, limit int) *dataCell {
 	}
 	c := &dataCell{Verdict: string(conformance.Verdicts[index(f.Verdict)])}
 	for _, x := range outcomes(f, observed) {
-		o := x.first
-		c.Outcomes = append(c.Outcomes, dataOutcome{x.in(f), d.text(x.text), d.text(o.Why), o.Outcome != o.Reference})
+		c.Outcomes = append(c.Outcomes, dataOutcome{x.in(f), d.text(x.text), d.text(x.first.Why)})
 	}
-	for i := range f.Deliveries {
+	i := slices.IndexFunc(f.Deliveries, func(o conformance.Observed) bool { return o.Outcome != o.Reference && o.Trace != nil })
+	if i < 0 && len(d.Names) == 1 {
+		i = slices.IndexFunc(f.Deliveries, func(o conformance.Observed) bool { return o.Trace != nil })
+	}
+	if i >= 0 {
 		o := &f.Deliveries[i]
-		if o.Outcome == o.Reference || o.Trace == nil {
-			continue
-		}
 		c.Delivery = string(o.Delivery)
 		left := map[string]int{"sent": limit, "received": limit}
 		add := func(kind string, b []byte) {
@@ -354,6 +355,10 @@ func (d *data) cell(f *conformance.Finding, limit int) *dataCell {
 			c.Trace = append(c.Trace, dataEvent{kind, d.text(conformance.SteadyPart(b, n)), len(b) - n})
 		}
 		for _, e := range o.Trace {
+			if len(c.Trace) >= maxEvents {
+				c.Trace = append(c.Trace, dataEvent{Kind: "end", Text: d.text("and more")})
+				break
+			}
 			add("sent", e.Sent)
 			add("received", e.Received)
 			if e.Told != "" {
@@ -363,7 +368,6 @@ func (d *data) cell(f *conformance.Finding, limit int) *dataCell {
 				c.Trace = append(c.Trace, dataEvent{Kind: "end", Text: d.text(e.End)})
 			}
 		}
-		break
 	}
 	return c
 }

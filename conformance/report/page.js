@@ -275,14 +275,18 @@
 		var cell = c.cells[column];
 		if (data.names.length > 1) {
 			var tabs = make("div", "tabs");
-			tabs.setAttribute("role", "tablist");
+			tabs.setAttribute("role", "group");
+			tabs.setAttribute("aria-label", "implementation");
 			data.names.forEach(function (name, i) {
 				if (!c.cells[i]) { return; }
 				var b = make("button", "", sign(c.cells[i].verdict), " ", name);
 				b.type = "button";
-				b.setAttribute("role", "tab");
-				b.setAttribute("aria-selected", String(i === column));
-				b.addEventListener("click", function () { go(row.id, i); });
+				b.setAttribute("aria-pressed", String(i === column));
+				b.addEventListener("click", function () {
+					detail(row, i);
+					history.replaceState(null, "", link(row.id, i));
+					row.nextElementSibling.querySelector(".tabs [aria-pressed=true]").focus();
+				});
 				tabs.append(b);
 			});
 			td.append(tabs);
@@ -301,7 +305,7 @@
 		return best;
 	}
 	var ranks = ["same", "not-played", "same-broken", "allowed", "silent", "forbidden"];
-	function go(id, column) { location.hash = "#" + encodeURI(id) + "@" + encodeURIComponent(data.names[column]); }
+	function link(id, column) { return "#" + encodeURI(id) + "@" + encodeURIComponent(data.names[column]); }
 	function address() {
 		var hash = location.hash.slice(1), at = hash.indexOf("@");
 		try {
