@@ -95,10 +95,11 @@ type Report struct {
 	Cases     []Finding `json:"cases"`
 	// LeftOut says how many cases could not be played, and why.
 	LeftOut map[string]int `json:"leftOut,omitempty"`
-	// Crashes is how often the server has ended, and was started again. It may have more of
-	// them than cases with this outcome: not each crash comes with the bytes that are its cause.
-	Crashes int     `json:"crashes,omitempty"`
-	Took    float64 `json:"seconds"`
+	// Crashes says how the server has ended, each time; then it was started again. There may be
+	// more of them than cases with this outcome: not each crash comes with the bytes that are
+	// its cause.
+	Crashes []string `json:"crashes,omitempty"`
+	Took    float64  `json:"seconds"`
 }
 
 // Count returns how many cases have a verdict.

@@ -48,7 +48,7 @@ func (k Known) Check(f *Finding) string {
 	case f.Verdict.fine() && listed:
 		return "listed as a difference, and there is none any more"
 	case !f.Verdict.fine() && !listed:
-		return f.Verdict.Words() + ": " + f.Answer()
+		return f.Words() + ": " + f.Answer()
 	case !f.Verdict.fine() && answer != f.Answer():
 		return fmt.Sprintf("listed with another outcome:\n  was %s\n  is  %s", answer, f.Answer())
 	}

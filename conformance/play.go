@@ -39,8 +39,9 @@ type Result struct {
 type Event struct {
 	Sent     []byte `json:"sent,omitempty"`
 	Received []byte `json:"received,omitempty"`
-	End      string `json:"end,omitempty"`  // "closed", "reset", "half-close by the client", ...
-	Told     string `json:"told,omitempty"` // what a client says that came of its request
+	Omitted  int    `json:"omitted,omitempty"` // so many bytes more
+	End      string `json:"end,omitempty"`     // "closed", "reset", "half-close by the client", ...
+	Told     string `json:"told,omitempty"`    // what a client says that came of its request
 }
 
 // Times of a case that do not depend on the server's speed.

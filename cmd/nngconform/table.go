@@ -65,8 +65,8 @@ func table(out *os.File, rep *conformance.Report) {
 	for _, why := range slices.Sorted(maps.Keys(rep.LeftOut)) {
 		fmt.Fprintf(out, "%5d more are left out: %s\n", rep.LeftOut[why], why)
 	}
-	if rep.Crashes > 0 {
-		fmt.Fprintf(out, "the server has crashed %d times\n", rep.Crashes)
+	for _, how := range rep.Crashes {
+		fmt.Fprintf(out, "the server has crashed: %s\n", how)
 	}
 }
 

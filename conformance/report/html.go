@@ -346,21 +346,21 @@ func (d *data) cell(f *conformance.Finding, limit int) *dataCell {
 		o := &f.Deliveries[i]
 		c.Delivery = string(o.Delivery)
 		left := map[string]int{"sent": limit, "received": limit}
-		add := func(kind string, b []byte) {
+		add := func(kind string, b []byte, omitted int) {
 			if len(b) == 0 {
 				return
 			}
 			n := min(len(b), left[kind])
 			left[kind] -= n
-			c.Trace = append(c.Trace, dataEvent{kind, d.text(conformance.SteadyPart(b, n)), len(b) - n})
+			c.Trace = append(c.Trace, dataEvent{kind, d.text(conformance.SteadyPart(b, n)), len(b) - n + omitted})
 		}
 		for _, e := range o.Trace {
 			if len(c.Trace) >= maxEvents {
 				c.Trace = append(c.Trace, dataEvent{Kind: "end", Text: d.text("and more")})
 				break
 			}
-			add("sent", e.Sent)
-			add("received", e.Received)
+			add("sent", e.Sent, e.Omitted)
+			add("received", e.Received, e.Omitted)
 			if e.Told != "" {
 				c.Trace = append(c.Trace, dataEvent{Kind: "told", Text: d.text(e.Told)})
 			}
