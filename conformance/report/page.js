@@ -247,7 +247,7 @@
 		var w = wire("what was sent", "sent"), n = 0, came = 0;
 		(cell.trace || []).forEach(function (ev) {
 			if (ev.kind === "sent") {
-				if (n++ && came) { w.append(note("when something had come")); }
+				if (n++ && came) { w.append(note("after something had come")); }
 				came = 0;
 				show(w, text(ev.text), []);
 				if (ev.left) { w.append(note(ev.left + " bytes more")); }

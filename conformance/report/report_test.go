@@ -28,6 +28,7 @@ func finding(id string, v conformance.Verdict, outcome, reference conformance.Ou
 		o := conformance.Observed{Delivery: d, Outcome: outcome, Reference: reference, Verdict: v, Trace: []conformance.Event{
 			{Sent: []byte("GET / HTTP/1.1\r\nHost: 127.0.0.1:4711\r\n\r\n")},
 			{Received: []byte("HTTP/1.1 200 OK\r\nDate: today\r\n\r\n\xe9")},
+			{Told: "it was 200"},
 			{End: "closed"},
 		}}
 		if v == conformance.Forbidden || v == conformance.SameBroken {
@@ -135,6 +136,7 @@ func TestHTML(t *testing.T) {
 	assert.Equal(t, []string{
 		"sent GET / HTTP/1.1\r\nHost: 127.0.0.1:PORT\r\n\r\n",
 		"received HTTP/1.1 200 OK\r\nDate: ...\r\n\r\n\u00e9",
+		"told it was 200",
 		"end closed",
 	}, trace)
 	assert.Empty(t, c.Cells[1].Trace)
