@@ -117,6 +117,9 @@ sysfaults: setup-test lib ## the command under strace, which makes its system ca
 conformance: setup lib lib-reference ## the conformance kit on the references in C, package nng, nethttp and net/http
 	scripts/conformance
 
+conformance-matrix: setup-test lib lib-reference ## all adapters that can run here, into build/conformance.html, docs/conformance.md and its picture
+	scripts/conformance-matrix
+
 recordings: setup lib lib-reference ## what the references do, into conformance/recordings; the diff is to be read
 	scripts/record
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // A Verdict says how an outcome compares with the reference's, and with the rule of the case.
@@ -101,6 +102,8 @@ func worse(a, b Verdict) Verdict {
 
 // A Report is what came of a run.
 type Report struct {
+	Started time.Time `json:"started"`
+
 	Subject   string    `json:"subject"`   // what was tested
 	Reference string    `json:"reference"` // the name of the recording
 	Set       string    `json:"set"`       // SetVersion
@@ -126,6 +129,14 @@ func (r *Report) Count(v Verdict) (n int) {
 
 // A Finding is what came of a case. Its verdict is the worst of its deliveries.
 type Finding struct {
+	// Topic and Role are where the case belongs, Allowed what its rule allows.
+	Topic   string   `json:"topic"`
+	Role    Role     `json:"role"`
+	Allowed []string `json:"allowed,omitempty"`
+	// Recorded is what the reference did, nil if there is none.
+	Recorded *Recorded `json:"recorded,omitempty"`
+	Seconds  float64   `json:"seconds"`
+
 	ID         string     `json:"id"`
 	Title      string     `json:"title"`
 	Level      Level      `json:"level"`

@@ -32,22 +32,27 @@ func LoadKnown(file string) (Known, error) {
 // News returns what of a report is not as the known differences say, a line for each case, in
 // the order of the ids.
 func (k Known) News(rep *Report) (news []string) {
-	found := make(map[string]*Finding)
 	for i := range rep.Cases {
-		f := &rep.Cases[i]
-		found[f.ID] = f
-		answer, listed := k[f.ID]
-		switch {
-		case f.Verdict.fine() && listed:
-			news = append(news, f.ID+": listed as a difference, and there is none any more")
-		case !f.Verdict.fine() && !listed:
-			news = append(news, f.ID+": "+f.Words()+": "+f.Answer())
-		case !f.Verdict.fine() && answer != f.Answer():
-			news = append(news, fmt.Sprintf("%s: listed with another answer:\n  was %s\n  is  %s", f.ID, answer, f.Answer()))
+		if text := k.Check(&rep.Cases[i]); text != "" {
+			news = append(news, rep.Cases[i].ID+": "+text)
 		}
 	}
 	slices.Sort(news)
 	return news
+}
+
+// Check says what of a finding is not as the known differences say, or "".
+func (k Known) Check(f *Finding) string {
+	answer, listed := k[f.ID]
+	switch {
+	case f.Verdict.fine() && listed:
+		return "listed as a difference, and there is none any more"
+	case !f.Verdict.fine() && !listed:
+		return f.Words() + ": " + f.Answer()
+	case !f.Verdict.fine() && answer != f.Answer():
+		return fmt.Sprintf("listed with another outcome:\n  was %s\n  is  %s", answer, f.Answer())
+	}
+	return ""
 }
 
 // Update makes k say what the report says, for the cases that were played.

@@ -28,8 +28,8 @@ type Recorded struct {
 	Others map[Delivery]Outcome `json:"others,omitempty"`
 	// Breaks says what the rule of the case has against it.
 	Breaks string `json:"breaks,omitempty"`
-	// Received is what came over the wire, in the first delivery, one character for a byte.
-	// Dates and ports are replaced.
+	// Received is what came over the wire, in the first delivery, one character for a byte: at
+	// most MaxReceived of them, as Steady has them.
 	Received string `json:"received,omitempty"`
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -126,7 +125,7 @@ func (r Run) Do(ctx context.Context) (*Report, error) {
 	if r.Server != nil && r.Server.keep != nil {
 		crashes = r.Server.keep.stop()
 	}
-	rep := &Report{Subject: r.Subject, Set: SetVersion, Cases: findings, LeftOut: leftOut, Crashes: crashes, Took: took}
+	rep := &Report{Subject: r.Subject, Set: SetVersion, Started: start.UTC(), Cases: findings, LeftOut: leftOut, Crashes: crashes, Took: took}
 	if r.Reference != nil {
 		rep.Reference = r.Reference.Name
 	}
@@ -136,6 +135,7 @@ func (r Run) Do(ctx context.Context) (*Report, error) {
 func (r Run) play(ctx context.Context, c *Case, alone *sync.RWMutex) Finding {
 	f := Finding{ID: c.ID, Title: c.Title, Level: c.Level, Source: c.Source, Defect: c.Defect, Verdict: Same}
 	subject := r.subject(c)
+	start := time.Now()
 	var recorded *Recorded
 	if r.Reference != nil {
 		recorded = r.Reference.Cases[c.ID]
@@ -167,6 +167,8 @@ func (r Run) play(ctx context.Context, c *Case, alone *sync.RWMutex) Finding {
 		f.Verdict = worse(f.Verdict, o.Verdict)
 		f.Deliveries = append(f.Deliveries, o)
 	}
+	f.Topic, f.Role, f.Allowed, f.Recorded = c.Topic(), c.Role(), c.Allowed, recorded
+	f.Seconds = time.Since(start).Seconds()
 	return f
 }
 
@@ -223,19 +225,4 @@ func recorded(f *Finding) (*Recorded, error) {
 
 func (r *Recorded) equal(o *Recorded) bool {
 	return r.All == o.All && maps.Equal(r.Others, o.Others)
-}
-
-var (
-	datePattern = regexp.MustCompile(`(?i)(\r\nDate: )[^\r]*`)
-	portPattern = regexp.MustCompile(`127\.0\.0\.1:[0-9]+`)
-)
-
-// received is what came, at most 500 bytes of it, without what is another each time.
-func received(trace []Event) string {
-	var all []byte
-	for _, e := range trace {
-		all = append(all, e.Received...)
-	}
-	s := datePattern.ReplaceAllString(toLatin1(all[:min(len(all), 500)]), "${1}...")
-	return portPattern.ReplaceAllString(s, "127.0.0.1:PORT")
 }

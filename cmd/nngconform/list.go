@@ -4,9 +4,12 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/gonng/nnghttp/conformance"
+	"github.com/gonng/nnghttp/conformance/report"
+	"go.yaml.in/yaml/v3"
 )
 
 type listCmd struct {
@@ -18,82 +21,171 @@ func (l *listCmd) Run(context.Context) error {
 	if err != nil {
 		return err
 	}
+	counts := make(map[string]int)
+	width := 0
 	for _, c := range cases {
-		fmt.Printf("%-60s %-6s %s\n", c.ID, c.Level, c.Title)
+		counts[c.Topic()]++
+		width = max(width, len(c.ID))
 	}
-	fmt.Printf("%d cases, version %s\n", len(cases), conformance.SetVersion)
+	p := newPaint(os.Stdout)
+	topic := ""
+	for _, c := range cases {
+		if c.Topic() != topic {
+			if topic != "" {
+				fmt.Println()
+			}
+			topic = c.Topic()
+			fmt.Println(p.bold(fmt.Sprintf("%s (%s): %s", topic, c.Role(), count(counts[topic]))))
+		}
+		fmt.Printf("  %-*s  %-6s  %s\n", width, c.ID, c.Level, c.Title)
+	}
+	fmt.Printf("\n%s in %d topics, version %s\n", count(len(cases)), len(counts), conformance.SetVersion)
 	return nil
 }
 
-type showCmd struct {
-	ID string `arg:"" help:"The case."`
+// count says how many cases there are.
+func count(n int) string {
+	if n == 1 {
+		return "1 case"
+	}
+	return fmt.Sprintf("%d cases", n)
 }
+
+type showCmd struct {
+	ID string `arg:"" help:"The case, or a pattern as chunks/*."`
+}
+
+// shownBytes is how much of what is sent is shown.
+const shownBytes = 1000
 
 func (s *showCmd) Run(context.Context) error {
 	cases, err := (&selection{Case: []string{s.ID}}).cases()
 	if err != nil {
 		return err
 	}
-	for _, c := range cases {
-		fmt.Printf("%s: %s\n  %s, %s\n", c.ID, c.Title, c.Level, c.Source)
-		writeCase(os.Stdout, c)
+	var recordings []*conformance.Recording
+	for _, name := range conformance.Recordings() {
+		rec, err := conformance.LoadRecording(name)
+		if err != nil {
+			return err
+		}
+		recordings = append(recordings, rec)
+	}
+	for i, c := range cases {
+		if i > 0 {
+			fmt.Println()
+		}
+		if err := showCase(c); err != nil {
+			return err
+		}
+		for _, rec := range recordings {
+			if r := rec.Cases[c.ID]; r != nil {
+				showRecorded(c, rec.Name, r)
+			}
+		}
+	}
+	return nil
+}
+
+func showCase(c *conformance.Case) error {
+	p := newPaint(os.Stdout)
+	fmt.Printf("%s: %s\n  %s, %s, %s\n", p.bold(c.ID), c.Title, c.Role(), c.Level, c.Source)
+	if len(c.Allowed) > 0 {
 		fmt.Printf("  allowed: %s\n", strings.Join(c.Allowed, "; or "))
-		if len(c.Manual) > 0 {
-			fmt.Printf("  manual: %s\n", strings.Join(c.Manual, ", "))
-		}
-		if len(c.Defect) > 0 {
-			fmt.Printf("  defect: %s (docs/defects.md)\n", strings.Join(c.Defect, ", "))
-		}
-		for _, name := range conformance.Recordings() {
-			rec, err := conformance.LoadRecording(name)
-			if err != nil {
-				return err
-			}
-			r := rec.Cases[c.ID]
-			if r == nil {
-				continue
-			}
-			fmt.Printf("  %s: %s\n", name, r.All)
-			for _, d := range conformance.Deliveries {
-				if o, ok := r.Others[d]; ok {
-					fmt.Printf("    %s: %s\n", d, o)
-				}
-			}
-			if r.Breaks != "" {
-				fmt.Printf("    breaks the rule: %s\n", r.Breaks)
-			}
-		}
+	}
+	var deliveries []string
+	for _, d := range c.Deliveries() {
+		deliveries = append(deliveries, string(d))
+	}
+	fmt.Printf("  deliveries: %s\n", strings.Join(deliveries, ", "))
+	first, err := c.Bytes("HOST:PORT")
+	if err != nil {
+		return err
+	}
+	if len(first) > 0 {
+		fmt.Printf("  %s\n", p.bold(fmt.Sprintf("sent (%d bytes)", len(first))))
+		printLines(first)
+	}
+	rest, err := others(c)
+	if err != nil || rest == "" {
+		return err
+	}
+	fmt.Printf("  %s\n", p.bold("and"))
+	for line := range strings.Lines(rest) {
+		fmt.Print("    " + line)
 	}
 	return nil
 }
 
-type compareCmd struct {
-	A string `arg:"" help:"A recording."`
-	B string `arg:"" help:"Another one."`
+// others is what else a case has, as its file has it.
+func others(c *conformance.Case) (string, error) {
+	b, err := yaml.Marshal(c)
+	if err != nil {
+		return "", err
+	}
+	var all yaml.Node
+	if err := yaml.Unmarshal(b, &all); err != nil {
+		return "", err
+	}
+	shown := []string{"id", "title", "source", "level", "head", "body", "raw", "allowed", "deliver"}
+	fields := all.Content[0]
+	var rest []*yaml.Node
+	for i := 0; i < len(fields.Content); i += 2 {
+		key, value := fields.Content[i], fields.Content[i+1]
+		if !slices.Contains(shown, key.Value) && !empty(value) {
+			rest = append(rest, key, value)
+		}
+	}
+	if rest == nil {
+		return "", nil
+	}
+	fields.Content = rest
+	b, err = yaml.Marshal(&all)
+	return string(b), err
 }
 
-func (c *compareCmd) Run(context.Context) error {
-	a, err := conformance.LoadRecording(c.A)
-	if err != nil {
-		return err
-	}
-	b, err := conformance.LoadRecording(c.B)
-	if err != nil {
-		return err
-	}
-	cases, err := conformance.Cases()
-	if err != nil {
-		return err
-	}
-	differ := 0
-	for _, one := range cases {
-		x, y := a.Cases[one.ID], b.Cases[one.ID]
-		if x == nil || y == nil || x.All == y.All {
-			continue
+// empty reports whether a value is none, and takes what is none out of one that has others.
+func empty(n *yaml.Node) bool {
+	switch n.Kind {
+	case yaml.ScalarNode:
+		return slices.Contains([]string{"", "null", "0", "false"}, n.Value)
+	case yaml.MappingNode:
+		var rest []*yaml.Node
+		for i := 0; i < len(n.Content); i += 2 {
+			if !empty(n.Content[i+1]) {
+				rest = append(rest, n.Content[i], n.Content[i+1])
+			}
 		}
-		differ++
-		fmt.Printf("%s\n  %-20s %s\n  %-20s %s\n", one.ID, c.A, x.All, c.B, y.All)
+		n.Content = rest
+	case yaml.SequenceNode:
+		for _, one := range n.Content {
+			empty(one)
+		}
 	}
-	fmt.Printf("%d of %d cases differ\n", differ, len(cases))
-	return nil
+	return len(n.Content) == 0
+}
+
+func showRecorded(c *conformance.Case, name string, r *conformance.Recorded) {
+	p := newPaint(os.Stdout)
+	fmt.Printf("  %s: %s\n", p.bold(name), r.All)
+	for _, d := range c.Deliveries() {
+		if o, ok := r.Others[d]; ok {
+			fmt.Printf("    %s: %s\n", d, o)
+		}
+	}
+	if r.Breaks != "" {
+		fmt.Printf("    breaks the rule: %s\n", r.Breaks)
+	}
+	// The recording has a character for each byte.
+	b := make([]byte, 0, len(r.Received))
+	for _, c := range r.Received {
+		b = append(b, byte(c))
+	}
+	printLines(b)
+}
+
+func printLines(b []byte) {
+	for _, line := range report.Lines(b, shownBytes) {
+		fmt.Println("    | " + line)
+	}
 }

@@ -18,7 +18,8 @@ type commands struct {
 	Run     runCmd     `cmd:"" help:"Play the cases with a server or a client, and compare with a recording."`
 	List    listCmd    `cmd:"" help:"List the cases."`
 	Show    showCmd    `cmd:"" help:"Show a case: its bytes, its source, and what each reference did."`
-	Compare compareCmd `cmd:"" help:"Compare two recordings."`
+	Compare compareCmd `cmd:"" help:"Compare two recordings, or reports."`
+	Report  reportCmd  `cmd:"" help:"Make a page of several reports, with a column for each."`
 	Record  recordCmd  `cmd:"" help:"Record what a reference does."`
 }
 

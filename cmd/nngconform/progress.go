@@ -17,8 +17,12 @@ type progress struct {
 }
 
 func newProgress(out *os.File) *progress {
-	info, err := out.Stat()
-	return &progress{out: out, terminal: err == nil && info.Mode()&os.ModeCharDevice != 0, last: time.Now()}
+	return &progress{out: out, terminal: isTerminal(out), last: time.Now()}
+}
+
+func isTerminal(f *os.File) bool {
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
 func (p *progress) show(done, all int, f *conformance.Finding) {

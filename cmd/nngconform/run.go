@@ -6,59 +6,39 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
-	"maps"
 	"os"
-	"path"
-	"slices"
-	"strings"
 
 	"github.com/gonng/nnghttp/conformance"
+	page "github.com/gonng/nnghttp/conformance/report"
 )
 
 // errDiffers ends the program after a run that has found differences.
 var errDiffers = errors.New("there are differences")
 
-// A selection of cases.
-type selection struct {
-	Case []string           `placeholder:"PATTERN" help:"Only these cases: ids, or patterns as chunks/*."`
-	Role []conformance.Role `placeholder:"ROLE" help:"Only the cases of these roles: server, client, websocket-server, websocket-client."`
-}
-
-func (s *selection) cases() ([]*conformance.Case, error) {
-	all, err := conformance.Cases()
-	if err != nil {
-		return nil, err
-	}
-	var some []*conformance.Case
-	for _, c := range all {
-		called := len(s.Case) == 0 || slices.ContainsFunc(s.Case, func(p string) bool { ok, _ := path.Match(p, c.ID); return ok })
-		if called && (len(s.Role) == 0 || slices.Contains(s.Role, c.Role())) {
-			some = append(some, c)
-		}
-	}
-	if some == nil {
-		return nil, fmt.Errorf("there is no such case (%s); nngconform list shows them", strings.Join(s.Case, ", "))
-	}
-	return some, nil
-}
-
 type runCmd struct {
 	subject
 	selection
 	Reference string                 `default:"nng-1.5.2-patched" help:"The recording to compare with, or none."`
-	Name      string                 `default:"the subject" help:"What reports call what is tested."`
+	Name      string                 `default:"the server" help:"What reports call the server."`
 	Delivery  []conformance.Delivery `placeholder:"NAME" help:"Only these deliveries: one, apart, split, bytes."`
 	Parallel  int                    `default:"16" help:"So many connections at a time."`
 	Known     string                 `placeholder:"FILE" help:"A file of differences that somebody has looked at. Only what is not as it says is an error."`
 	Fix       bool                   `help:"Make the file of known differences say what was found."`
 	Exact     bool                   `help:"Whatever the reference does not do, too, is an error."`
 	JSON      string                 `placeholder:"FILE" help:"Write a report with everything, also the bytes."`
+	HTML      string                 `name:"html" placeholder:"FILE" help:"Write a page of HTML, with the bytes where something differs."`
+	JUnit     string                 `name:"junit" placeholder:"FILE" help:"Write JUnit's XML, for CI."`
 	All       bool                   `help:"Show cases without a difference, too."`
 }
 
 func (r *runCmd) Run(ctx context.Context) error {
 	cases, err := r.cases()
+	if err != nil {
+		return err
+	}
+	known, err := r.known()
 	if err != nil {
 		return err
 	}
@@ -80,54 +60,77 @@ func (r *runCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := r.write(report, known); err != nil {
+		return err
+	}
+	for i := range report.Cases {
+		f := &report.Cases[i]
+		if r.All || r.Exact && !exact(f) || !r.Exact && f.Verdict != conformance.Same && f.Verdict != conformance.Allowed {
+			fmt.Print(page.Text(f))
+		}
+	}
+	table(os.Stdout, report)
+	return r.judge(report, known)
+}
+
+// write makes the files that are asked for.
+func (r *runCmd) write(report *conformance.Report, known conformance.Known) error {
 	if r.JSON != "" {
 		if err := writeJSON(r.JSON, report); err != nil {
 			return err
 		}
 	}
-	differs := false
-	for _, f := range report.Cases {
-		exact := f.Verdict == conformance.Same || f.Verdict == conformance.SameBroken
-		differs = differs || !exact
-		if r.All || r.Exact && !exact || !r.Exact && f.Verdict != conformance.Same && f.Verdict != conformance.Allowed {
-			print(&f)
+	if r.HTML != "" {
+		if err := write(r.HTML, func(w io.Writer) error { return page.HTML(w, report) }); err != nil {
+			return err
 		}
 	}
-	for _, v := range conformance.Verdicts {
-		if n := report.Count(v); n > 0 {
-			fmt.Printf("%5d %s\n", n, v.Words())
-		}
-	}
-	fmt.Printf("%5d cases in %.1f s\n", len(report.Cases), report.Took)
-	for _, why := range slices.Sorted(maps.Keys(report.LeftOut)) {
-		fmt.Printf("%5d more are left out: %s\n", report.LeftOut[why], why)
-	}
-	for _, how := range report.Crashes {
-		fmt.Printf("the server has crashed: %s\n", how)
-	}
-	if r.Exact && differs {
-		return errDiffers
-	} else if r.Exact {
+	if r.JUnit == "" {
 		return nil
 	}
-	return r.judge(report)
-}
-
-// judge compares with the known differences.
-func (r *runCmd) judge(report *conformance.Report) error {
-	known := make(conformance.Known)
-	if r.Known != "" {
-		var err error
-		if known, err = conformance.LoadKnown(r.Known); err != nil && !(r.Fix && errors.Is(err, fs.ErrNotExist)) {
-			return err
-		} else if err != nil {
-			known = make(conformance.Known)
+	wrong := known.Check
+	if r.Exact {
+		wrong = func(f *conformance.Finding) string {
+			if exact(f) {
+				return ""
+			}
+			return f.Verdict.Words() + ": " + f.Answer()
 		}
 	}
-	if r.Fix {
-		if r.Known == "" {
-			return errors.New("--fix needs --known FILE")
+	return write(r.JUnit, func(w io.Writer) error { return page.JUnit(w, report, wrong) })
+}
+
+// exact reports whether a finding is as the reference.
+func exact(f *conformance.Finding) bool {
+	return f.Verdict == conformance.Same || f.Verdict == conformance.SameBroken
+}
+
+// known returns the known differences, none if there is no file of them.
+func (r *runCmd) known() (conformance.Known, error) {
+	if r.Known == "" {
+		if r.Fix {
+			return nil, errors.New("--fix needs --known FILE")
 		}
+		return nil, nil
+	}
+	known, err := conformance.LoadKnown(r.Known)
+	if r.Fix && errors.Is(err, fs.ErrNotExist) {
+		return make(conformance.Known), nil
+	}
+	return known, err
+}
+
+// judge compares with the reference, or with the known differences.
+func (r *runCmd) judge(report *conformance.Report, known conformance.Known) error {
+	if r.Exact {
+		for i := range report.Cases {
+			if !exact(&report.Cases[i]) {
+				return errDiffers
+			}
+		}
+		return nil
+	}
+	if r.Fix {
 		known.Update(report)
 		return known.Save(r.Known)
 	}
@@ -142,29 +145,6 @@ func (r *runCmd) judge(report *conformance.Report) error {
 		}
 	}
 	return errDiffers
-}
-
-// print shows a finding: its outcome once if all deliveries have the same.
-func print(f *conformance.Finding) {
-	fmt.Printf("%s: %s\n  %s\n  %s, %s\n", f.ID, f.Title, f.Words(), f.Level, f.Source)
-	shown := make(map[conformance.Outcome]bool)
-	for _, o := range f.Deliveries {
-		if o.Error != "" {
-			fmt.Printf("  %s: %s\n", o.Delivery, o.Error)
-			continue
-		}
-		if shown[o.Outcome] {
-			continue
-		}
-		shown[o.Outcome] = true
-		fmt.Printf("  %s: %s\n", o.Delivery, o.Outcome)
-		if o.Reference != "" && o.Reference != o.Outcome {
-			fmt.Printf("    the reference: %s\n", o.Reference)
-		}
-		if o.Why != "" {
-			fmt.Printf("    %s\n", o.Why)
-		}
-	}
 }
 
 // writeJSON writes a value to a file.

@@ -106,6 +106,8 @@ var elsewhere = []struct{ command, where string }{
 	{"make -C ../nnghttp lib", "interop: TestOutsideModule"},
 	{"bash .ci/run", "CI itself"},
 	{"cmake ", "scripts/test-build"},
+	{"go run ./cmd/nngconform run ", "cmd/nngconform: TestReports, with a server of its own"},
+	{"nngconform ", "cmd/nngconform: TestReports, TestShow"},
 }
 
 // TestCommands runs what the pages tell people to type. Targets of make are looked up,

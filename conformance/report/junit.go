@@ -1,0 +1,134 @@
+package report
+
+import (
+	"encoding/xml"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"github.com/gonng/nnghttp/conformance"
+)
+
+type (
+	suites struct {
+		XMLName  xml.Name `xml:"testsuites"`
+		Name     string   `xml:"name,attr"`
+		Tests    int      `xml:"tests,attr"`
+		Failures int      `xml:"failures,attr"`
+		Errors   int      `xml:"errors,attr"`
+		Time     string   `xml:"time,attr"`
+		Suites   []*suite `xml:"testsuite"`
+	}
+	suite struct {
+		Name      string     `xml:"name,attr"`
+		Tests     int        `xml:"tests,attr"`
+		Failures  int        `xml:"failures,attr"`
+		Errors    int        `xml:"errors,attr"`
+		Skipped   int        `xml:"skipped,attr"`
+		Time      string     `xml:"time,attr"`
+		Timestamp string     `xml:"timestamp,attr"`
+		Cases     []testcase `xml:"testcase"`
+		seconds   float64
+	}
+	testcase struct {
+		Name    string   `xml:"name,attr"`
+		Class   string   `xml:"classname,attr"`
+		Time    string   `xml:"time,attr"`
+		Skipped *skipped `xml:"skipped"`
+		Failure *failure `xml:"failure"`
+		Out     string   `xml:"system-out,omitempty"`
+	}
+	skipped struct {
+		Message string `xml:"message,attr"`
+	}
+	failure struct {
+		Message string `xml:"message,attr"`
+		Type    string `xml:"type,attr"`
+		Text    string `xml:",chardata"`
+	}
+)
+
+// JUnit writes a report as JUnit's XML: a suite for each topic, a test for each case. A case
+// that could not be played is skipped; of the others those fail that wrong has something to say
+// of.
+func JUnit(w io.Writer, rep *conformance.Report, wrong func(*conformance.Finding) string) error {
+	all := suites{Name: "nngconform: " + rep.Subject, Time: seconds(rep.Took)}
+	byTopic := make(map[string]*suite)
+	for i := range rep.Cases {
+		f := &rep.Cases[i]
+		s := byTopic[f.Topic]
+		if s == nil {
+			s = &suite{Name: f.Topic, Timestamp: rep.Started.Format("2006-01-02T15:04:05")}
+			byTopic[f.Topic] = s
+			all.Suites = append(all.Suites, s)
+		}
+		t := testcase{Name: f.ID, Class: f.Topic, Time: seconds(f.Seconds)}
+		message := wrong(f)
+		switch {
+		case f.Verdict == conformance.NotPlayed:
+			t.Skipped = &skipped{"could not be played: " + whyNot(f)}
+			s.Skipped++
+		case message != "":
+			t.Failure = &failure{Message: firstLine(message), Type: string(f.Verdict), Text: Text(f)}
+			s.Failures++
+		case f.Verdict != conformance.Same:
+			t.Out = Text(f)
+		}
+		s.Tests++
+		s.seconds += f.Seconds
+		s.Time = seconds(s.seconds)
+		s.Cases = append(s.Cases, t)
+	}
+	for _, s := range all.Suites {
+		all.Tests += s.Tests
+		all.Failures += s.Failures
+	}
+	if _, err := io.WriteString(w, xml.Header); err != nil {
+		return err
+	}
+	e := xml.NewEncoder(w)
+	e.Indent("", " ")
+	if err := e.Encode(all); err != nil {
+		return err
+	}
+	_, err := io.WriteString(w, "\n")
+	return err
+}
+
+func seconds(s float64) string { return strconv.FormatFloat(s, 'f', 3, 64) }
+
+func firstLine(s string) string {
+	line, _, _ := strings.Cut(s, "\n")
+	return line
+}
+
+// whyNot says why a case could not be played.
+func whyNot(f *conformance.Finding) string {
+	for _, o := range f.Deliveries {
+		if o.Error != "" {
+			return o.Error
+		}
+	}
+	return "nothing was sent"
+}
+
+// Text shows a finding in a few lines: an outcome once for all deliveries that have it.
+func Text(f *conformance.Finding) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: %s\n  %s\n  %s, %s\n", f.ID, f.Title, f.Words(), f.Level, f.Source)
+	for _, x := range outcomes(f, func(o *conformance.Observed) string { return observed(o) + "\x00" + string(o.Reference) }) {
+		in := x.in(f)
+		if in == "" {
+			in = "outcome"
+		}
+		fmt.Fprintf(&b, "  %s: %s\n", in, observed(x.first))
+		if x.first.Reference != "" && x.first.Reference != x.first.Outcome {
+			fmt.Fprintf(&b, "    the reference: %s\n", x.first.Reference)
+		}
+		if x.first.Why != "" {
+			fmt.Fprintf(&b, "    %s\n", x.first.Why)
+		}
+	}
+	return b.String()
+}
