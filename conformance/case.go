@@ -38,6 +38,8 @@ var Roles = []Role{ServerRole, ClientRole, WebSocketServerRole, WebSocketClientR
 // ofServer reports whether the kit connects to what is tested, and not the other way round.
 func (r Role) ofServer() bool { return r == ServerRole || r == WebSocketServerRole }
 
+func (r Role) webSocket() bool { return r == WebSocketServerRole || r == WebSocketClientRole }
+
 // A Level says how binding the rule of a case is, in the words of RFC 2119.
 type Level string
 
@@ -98,6 +100,11 @@ type Case struct {
 	// Deliver restricts the deliveries.
 	Deliver []Delivery `yaml:"deliver"`
 
+	// Frames are the lines of a WebSocket case, see wsStep. They follow the handshake, for which
+	// Head is used if it is there; else it is as it should be, for Route.
+	Frames []string `yaml:"frames"`
+	Route  string   `yaml:"route"`
+
 	// Allowed are the outcomes that the rule allows (see Outcome.Matches). A case of level
 	// check may have none.
 	Allowed []string `yaml:"allowed"`
@@ -106,7 +113,8 @@ type Case struct {
 	// Fields of responses that count, beside the status.
 	Fields []string `yaml:"fields"`
 
-	topic *Topic
+	topic  *Topic
+	script []wsStep
 }
 
 // Understood is what a server has to have understood of a request, besides its method and target,
@@ -198,6 +206,14 @@ func (c *Case) check() error {
 		return fmt.Errorf("%q is no level", c.Level)
 	case len(c.Allowed) == 0 && c.Level != Check:
 		return errors.New("it allows nothing")
+	case c.Role().webSocket():
+		var err error
+		if c.script, err = parseScript(c.Frames, c.Role().ofServer()); err != nil {
+			return err
+		}
+		if c.Allowed, err = expandPatterns(c.Allowed); err != nil {
+			return err
+		}
 	case (c.Head == nil) == (c.Raw == "") && c.End == "":
 		return errors.New("it needs a head, or raw bytes")
 	case !slices.Contains([]string{"", "half-close"}, c.End):
@@ -248,6 +264,9 @@ func (u *Understood) expand() (err error) {
 // bytes returns what is sent first.
 func (c *Case) bytes(host string) ([]byte, error) {
 	text := c.Raw
+	if c.Head == nil && c.Raw == "" && c.Role() == WebSocketServerRole {
+		text = strings.Join(c.handshake(), "\r\n") + "\r\n\r\n"
+	}
 	if c.Head != nil {
 		text = strings.Join(c.Head, "\r\n") + "\r\n\r\n" + c.Body
 	}

@@ -151,8 +151,8 @@ func (u *Understood) wrong(e *Echo, sent []byte) string {
 
 // A pattern is an outcome with wildcards: "4xx, closed", "200 echo, follow-up", "4xx, *".
 // A part is a status, in which an x is any digit, with " echo" if it has to be one, or a
-// word of an outcome. "*" stands for whatever follows, also nothing.
-var patternPart = regexp.MustCompile(`^([1-5][0-9x]{2}( echo)?|follow-up|closed|open|silence|data\(".*"\)|\*)$`)
+// word of an outcome; of a close frame, "close(10xx)" or "close(*)". "*" stands for whatever follows, also nothing.
+var patternPart = regexp.MustCompile(`^([1-5][0-9x]{2}( echo| [a-z-]+=\[.*\])?|follow-up|closed|open|silence|data\(".*"\)|(text|binary|ping|pong)\(.*\)|close\(([0-9x]{4}|\*)?\)|\*)$`)
 
 func checkPattern(p string) error {
 	for _, part := range Outcome(p).parts() {
@@ -201,11 +201,18 @@ func (o Outcome) parts() (parts []string) {
 }
 
 func matchesPart(part, wanted string) bool {
+	if strings.HasPrefix(wanted, "close(") {
+		return matchesClose(part, wanted)
+	}
 	status, echo := strings.CutSuffix(wanted, " echo")
-	if len(status) != 3 || status[0] < '1' || status[0] > '5' {
+	if wanted[0] < '1' || wanted[0] > '5' {
 		return part == wanted
 	}
+	status, fields, _ := strings.Cut(status, " ") // "426 upgrade=[...]": these fields and no others
 	got, rest, _ := strings.Cut(part, " ")
+	if fields != "" && rest != fields {
+		return false
+	}
 	if len(got) != 3 || echo && !strings.HasPrefix(rest, "echo(") || strings.HasSuffix(part, " cut") {
 		return false
 	}
@@ -214,6 +221,23 @@ func matchesPart(part, wanted string) bool {
 	}
 	for i := range 3 {
 		if status[i] != 'x' && status[i] != got[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// matchesClose: an x is any digit, "close(*)" any close frame.
+func matchesClose(part, wanted string) bool {
+	if wanted == "close(*)" {
+		return strings.HasPrefix(part, "close(")
+	}
+	if len(part) != len(wanted) {
+		return false
+	}
+	for i := range len(part) {
+		digit := part[i] >= '0' && part[i] <= '9'
+		if part[i] != wanted[i] && !(wanted[i] == 'x' && digit) {
 			return false
 		}
 	}

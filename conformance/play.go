@@ -59,6 +59,9 @@ func (s *Server) patient() subject {
 // Play plays a case against a server. The error says what kept it from being played; whatever
 // the server does is a Result.
 func (s *Server) Play(ctx context.Context, c *Case, d Delivery) (*Result, error) {
+	if c.Role() == WebSocketServerRole {
+		return s.playWebSocket(ctx, c, d)
+	}
 	p, err := s.dial(ctx)
 	if err != nil {
 		return nil, err

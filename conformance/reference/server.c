@@ -14,6 +14,8 @@
 #include <nng/nng.h>
 #include <nng/supplemental/http/http.h>
 
+#include "websocket.h"
+
 static void
 must(int rv, const char *what)
 {
@@ -278,6 +280,7 @@ main(int argc, char **argv)
 	add(s, "/hijack", hijack, false, false);
 	must(nng_http_handler_alloc_static(&h, "/static", "static\n", 7, "text/plain"), "alloc_static");
 	must(nng_http_server_add_handler(s, h), "add_handler");
+	websocket_routes(argv[1]);
 	must(nng_http_server_start(s), "server_start");
 	must(nng_http_server_get_addr(s, &sa), "get_addr");
 	printf("ready http://%s:%d (nng %s)\n", url->u_hostname,
