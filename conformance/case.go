@@ -94,8 +94,8 @@ type Case struct {
 	Raw  string   `yaml:"raw"`
 	// Then follows them, when there is more to do than to send.
 	Then []Step `yaml:"then"`
-	// End says what the client does after the request, instead of sending a follow-up:
-	// "half-close".
+	// End says what the kit does to the connection after that: "half-close" is for servers, and
+	// there is no follow-up then; "close" and "reset" are for clients.
 	End string `yaml:"end"`
 	// Deliver restricts the deliveries.
 	Deliver []Delivery `yaml:"deliver"`
@@ -112,6 +112,16 @@ type Case struct {
 	Understood *Understood `yaml:"understood"`
 	// Fields of responses that count, beside the status.
 	Fields []string `yaml:"fields"`
+
+	// The rest is for cases that test a client. There Head, Body, Raw and Then are the response.
+
+	// Request is what the client is asked for: a method, and a URL or what follows the host in
+	// it. Without it that is "GET /".
+	Request string `yaml:"request"`
+	// Sent is what the client's request has to have, if there is more to it than to be well-formed.
+	Sent *Sent `yaml:"sent"`
+	// Early: the kit does not wait for the request, but plays the case when the client has connected.
+	Early bool `yaml:"early"`
 
 	topic  *Topic
 	script []wsStep
@@ -193,6 +203,10 @@ func load(from fs.FS) ([]*Case, error) {
 	return all, nil
 }
 
+// endsOf has the ends that the cases of a role can have.
+var endsOf = map[Role][]string{ // those of WebSocket are in their frames
+	ServerRole: {"", "half-close"}, ClientRole: {"", "close", "reset"}}
+
 var idForm = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*/[a-z0-9]+(-[a-z0-9]+)*$`)
 
 // check says what is wrong with a case.
@@ -216,8 +230,10 @@ func (c *Case) check() error {
 		}
 	case (c.Head == nil) == (c.Raw == "") && c.End == "":
 		return errors.New("it needs a head, or raw bytes")
-	case !slices.Contains([]string{"", "half-close"}, c.End):
+	case !slices.Contains(endsOf[c.topic.Role], c.End):
 		return fmt.Errorf("%q is no end", c.End)
+	case c.topic.Role.ofServer() && (c.Request != "" || c.Sent != nil || c.Early):
+		return errors.New("that is for cases that test a client")
 	}
 	for _, p := range c.Allowed {
 		if err := checkPattern(p); err != nil {
@@ -236,6 +252,14 @@ func (c *Case) check() error {
 		if _, err := expand(s.Send, "host"); err != nil {
 			return err
 		}
+	}
+	if c.Sent != nil {
+		if _, err := expand(c.Sent.Target, "host"); err != nil {
+			return err
+		}
+	}
+	if _, err := c.clientRequest("host"); err != nil {
+		return err
 	}
 	return c.Understood.expand()
 }
@@ -263,6 +287,9 @@ func (u *Understood) expand() (err error) {
 
 // bytes returns what is sent first.
 func (c *Case) bytes(host string) ([]byte, error) {
+	if c.Role() == WebSocketClientRole {
+		return c.handshakeResponse("accept")
+	}
 	text := c.Raw
 	if c.Head == nil && c.Raw == "" && c.Role() == WebSocketServerRole {
 		text = strings.Join(c.handshake(), "\r\n") + "\r\n\r\n"
@@ -320,7 +347,7 @@ func (c *Case) deliveries() []Delivery {
 	if c.Deliver != nil {
 		return c.Deliver
 	}
-	if c.End != "" || c.Then != nil { // there is no follow-up, or it comes later anyhow
+	if !c.Role().ofServer() || c.End != "" || c.Then != nil { // there is no follow-up, or it comes later anyhow
 		return []Delivery{One, Split, Bytes}
 	}
 	return Deliveries

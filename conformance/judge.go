@@ -53,7 +53,9 @@ func (c *Case) breaks(r *Result) string {
 	case r.Wrong != "":
 		return r.Wrong
 	case strings.Contains(string(r.Outcome), "malformed("):
-		return "a response is malformed"
+		return "what came is malformed"
+	case strings.Contains(string(r.Outcome), "crashed"):
+		return "the client has crashed"
 	}
 	return ""
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strconv"
@@ -23,6 +24,17 @@ import (
 // server and client agree on where the case's own request ended. It asks for the end of
 // the connection, so "closed" is said only when it was not answered. "open" is a connection
 // that stays when it should not, "silence" one on which nothing comes.
+//
+// That of a client is what it says of the response, then what became of the follow-up:
+//
+//	200 body="hello", follow-up
+//	error, reconnects
+//	200 body="", misread(200 body="hello")
+//	crashed
+//
+// "reconnects": the follow-up came on another connection. "lost": the client says that it failed.
+// "again": the request of the case came several times; "unsent": it did not come. What was sent stands
+// before that as "sent(GET / Host="HOST")" where it counts.
 type Outcome string
 
 // Silence is the outcome when nothing has come in time. It is no verdict: the machine may be
@@ -35,7 +47,9 @@ const (
 )
 
 // timedOut reports whether the outcome says that nothing came for a while.
-func (o Outcome) timedOut() bool { return o == Silence || strings.HasSuffix(string(o), "open") }
+func (o Outcome) timedOut() bool {
+	return strings.HasSuffix(string(o), string(Silence)) || strings.HasSuffix(string(o), "open")
+}
 
 // An Echo is what a server says of a request that it has received.
 type Echo struct {
@@ -69,11 +83,13 @@ func (e *Echo) short(names []string) string {
 	return b.String()
 }
 
-// values returns the values of a field, whatever the case of its name.
-func (e *Echo) values(name string) (values []string) {
-	for n, v := range e.Fields {
+func (e *Echo) values(name string) []string { return valuesOf(e.Fields, name) }
+
+// valuesOf returns the values of a field, whatever the case of its name.
+func valuesOf(fields map[string][]string, name string) (values []string) {
+	for _, n := range slices.Sorted(maps.Keys(fields)) {
 		if strings.EqualFold(n, name) {
-			values = append(values, v...)
+			values = append(values, fields[n]...)
 		}
 	}
 	return values
@@ -134,8 +150,13 @@ func (u *Understood) wrong(e *Echo, sent []byte) string {
 			return fmt.Sprintf("%s is %s and not %s", x.what, printableQuoted(x.got), printableQuoted(x.want))
 		}
 	}
-	for name, want := range u.Fields {
-		got := e.values(name)
+	return wrongFields(u.Fields, e.values)
+}
+
+// wrongFields says which fields have not the values that they should have.
+func wrongFields(fields map[string][]string, values func(name string) []string) string {
+	for name, want := range fields {
+		got := values(name)
 		// Several lines of one field are one list (RFC 9110, section 5.3; RFC 6265, section
 		// 5.4, for cookies).
 		separator := ", "
@@ -151,8 +172,9 @@ func (u *Understood) wrong(e *Echo, sent []byte) string {
 
 // A pattern is an outcome with wildcards: "4xx, closed", "200 echo, follow-up", "4xx, *".
 // A part is a status, in which an x is any digit, with " echo" if it has to be one, or a
-// word of an outcome; of a close frame, "close(10xx)" or "close(*)". "*" stands for whatever follows, also nothing.
-var patternPart = regexp.MustCompile(`^([1-5][0-9x]{2}( echo| [a-z-]+=\[.*\])?|follow-up|closed|open|silence|data\(".*"\)|(text|binary|ping|pong)\(.*\)|close\(([0-9x]{4}|\*)?\)|\*)$`)
+// word of an outcome. "next" is "follow-up" or "reconnects", "sent" whatever was sent. "*" stands for
+// whatever follows, also nothing, and "close(*)" for any close frame.
+var patternPart = regexp.MustCompile(`^([1-5][0-9x]{2}( echo| [a-z-]+=\[.*\])?|follow-up|closed|open|silence|data\(".*"\)|error|reconnects|next|lost|again|unsent|sent|(text|binary|ping|pong|heard)\(.*\)|close\(([0-9]{4}|\*)?\)|\*)$`)
 
 func checkPattern(p string) error {
 	for _, part := range Outcome(p).parts() {
@@ -177,7 +199,7 @@ func (o Outcome) Matches(pattern string) bool {
 	return len(parts) == len(wanted)
 }
 
-// parts cuts an outcome at its commas, except for those in parentheses and quotes.
+// parts cuts an outcome at its commas, except for those in parentheses, quotes, and <...>.
 func (o Outcome) parts() (parts []string) {
 	depth, quoted, start := 0, false, 0
 	s := string(o)
@@ -188,9 +210,9 @@ func (o Outcome) parts() (parts []string) {
 		case c == '"':
 			quoted = !quoted
 		case quoted:
-		case c == '(':
+		case c == '(' || c == '<':
 			depth++
-		case c == ')':
+		case c == ')' || c == '>':
 			depth--
 		case c == ',' && depth == 0:
 			parts = append(parts, s[start:i])
@@ -202,7 +224,13 @@ func (o Outcome) parts() (parts []string) {
 
 func matchesPart(part, wanted string) bool {
 	if strings.HasPrefix(wanted, "close(") {
-		return matchesClose(part, wanted)
+		return part == wanted || wanted == "close(*)" && strings.HasPrefix(part, "close(")
+	}
+	switch wanted {
+	case "next":
+		return part == "follow-up" || part == "reconnects"
+	case "sent":
+		return strings.HasPrefix(part, "sent(")
 	}
 	status, echo := strings.CutSuffix(wanted, " echo")
 	if wanted[0] < '1' || wanted[0] > '5' {
@@ -221,23 +249,6 @@ func matchesPart(part, wanted string) bool {
 	}
 	for i := range 3 {
 		if status[i] != 'x' && status[i] != got[i] {
-			return false
-		}
-	}
-	return true
-}
-
-// matchesClose: an x is any digit, "close(*)" any close frame.
-func matchesClose(part, wanted string) bool {
-	if wanted == "close(*)" {
-		return strings.HasPrefix(part, "close(")
-	}
-	if len(part) != len(wanted) {
-		return false
-	}
-	for i := range len(part) {
-		digit := part[i] >= '0' && part[i] <= '9'
-		if part[i] != wanted[i] && !(wanted[i] == 'x' && digit) {
 			return false
 		}
 	}

@@ -22,6 +22,9 @@ type Server struct {
 	URL string
 	// TLS is for https. Without it the certificate of the server is not checked.
 	TLS *tls.Config
+	// WebSocket says that the server has the WebSocket routes, too. Without it the cases of that
+	// role are left out.
+	WebSocket bool
 	// Patience is how long a connection may be silent, 3 s if it is 0. No case leaves a server
 	// that goes by the contract waiting for so long.
 	Patience time.Duration
@@ -35,11 +38,12 @@ type Result struct {
 	Trace []Event
 }
 
-// An Event is a part of what crossed the wire: Sent or Received is set, or End.
+// An Event is a part of what crossed the wire: Sent or Received is set, or End, or Told.
 type Event struct {
 	Sent     []byte `json:"sent,omitempty"`
 	Received []byte `json:"received,omitempty"`
-	End      string `json:"end,omitempty"` // "closed", "reset", "half-close by the client", ...
+	End      string `json:"end,omitempty"`  // "closed", "reset", "half-close by the client", ...
+	Told     string `json:"told,omitempty"` // what a client says that came of its request
 }
 
 // Times of a case that do not depend on the server's speed.
@@ -159,19 +163,22 @@ func (p *player) receive() {
 }
 
 // note adds an event. The lock is held.
-func (p *player) note(e Event) {
-	if n := len(p.trace); n > 0 {
-		last := &p.trace[n-1]
+func (p *player) note(e Event) { p.trace = noted(p.trace, e) }
+
+// noted adds an event to a trace.
+func noted(trace []Event, e Event) []Event {
+	if n := len(trace); n > 0 {
+		last := &trace[n-1]
 		switch {
 		case e.Sent != nil && last.Sent != nil:
 			last.Sent = append(last.Sent, e.Sent...)
-			return
+			return trace
 		case e.Received != nil && last.Received != nil:
 			last.Received = append(last.Received, e.Received...)
-			return
+			return trace
 		}
 	}
-	p.trace = append(p.trace, e)
+	return append(trace, e)
 }
 
 // send writes, and does not mind if the server takes no more.

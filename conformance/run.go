@@ -15,6 +15,8 @@ import (
 type Run struct {
 	// Server is what the cases of a server's roles are played with, or nil.
 	Server *Server
+	// Client is what the cases of a client's roles are played with, or nil.
+	Client *Client
 	// Subject names what is tested, for reports.
 	Subject string
 	// Cases are those to play, all if it is nil. Those of a role that nothing is there for are
@@ -41,8 +43,10 @@ type subject interface {
 // subject returns what a case is played with, or nil.
 func (r Run) subject(c *Case) subject {
 	switch {
-	case c.Role().ofServer() && r.Server != nil:
+	case c.Role().ofServer() && r.Server != nil && (r.Server.WebSocket || !c.Role().webSocket()):
 		return r.Server
+	case !c.Role().ofServer() && r.Client != nil && (r.Client.WebSocket || !c.Role().webSocket()):
+		return r.Client
 	}
 	return nil
 }

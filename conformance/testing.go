@@ -9,7 +9,17 @@ import (
 // not list fails the test, and so does a listed one that has gone.
 func TestServer(t *testing.T, server Server, reference string, known Known) {
 	t.Helper()
-	run := Run{Server: &server, Subject: t.Name()}
+	test(t, Run{Server: &server, Subject: t.Name()}, reference, known)
+}
+
+// TestClient does the same with a client, whose Func is the one to test.
+func TestClient(t *testing.T, client *Client, reference string, known Known) {
+	t.Helper()
+	test(t, Run{Client: client, Subject: t.Name()}, reference, known)
+}
+
+func test(t *testing.T, run Run, reference string, known Known) {
+	t.Helper()
 	if reference != "" {
 		var err error
 		if run.Reference, err = LoadRecording(reference); err != nil {

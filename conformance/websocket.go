@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"slices"
@@ -25,14 +26,13 @@ import (
 
 const wsFollowUp = "follow-up"
 
+// route is the target of the handshake.
+func (c *Case) route() string { return cmp.Or(c.Route, "/ws") }
+
 // handshake has the lines of an opening handshake as it should be.
 func (c *Case) handshake() []string {
-	route := c.Route
-	if route == "" {
-		route = "/ws"
-	}
 	return []string{
-		"GET " + route + " HTTP/1.1", "Host: ${host}", "Upgrade: websocket", "Connection: Upgrade",
+		"GET " + c.route() + " HTTP/1.1", "Host: ${host}", "Upgrade: websocket", "Connection: Upgrade",
 		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version: 13",
 	}
 }
@@ -229,14 +229,15 @@ func (w *wsPlayer) finish(over bool) {
 	if ready && !w.sentClose {
 		w.send(wsFrame(wsClose, []byte{1000 >> 8, 1000 & 0xFF}, w.client))
 	}
-	if ready && !over { // the end of the follow-up, of which nothing is told
-		w.await(apartLatest, func([]byte, bool) bool { return false })
-		return
-	}
 	if !w.client {
 		// The server ends the connection, once there was a close frame (RFC 6455, section 7.1.1).
-		w.await(w.patience, func(all []byte, _ bool) bool { p := w.parse(all); return p.over() })
+		if ready {
+			w.await(apartLatest, func(all []byte, _ bool) bool { p := w.parse(all); return p.over() })
+		}
 		w.cut("half-close")
+	} else if ready && !over { // the end of the follow-up, of which nothing is told
+		w.await(apartLatest, func([]byte, bool) bool { return false })
+		return
 	}
 	w.await(w.patience, func([]byte, bool) bool { return false })
 }

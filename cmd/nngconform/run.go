@@ -20,22 +20,24 @@ var errDiffers = errors.New("there are differences")
 
 // A selection of cases.
 type selection struct {
-	Case []string `placeholder:"PATTERN" help:"Only these cases: ids, or patterns as chunks/*."`
+	Case []string           `placeholder:"PATTERN" help:"Only these cases: ids, or patterns as chunks/*."`
+	Role []conformance.Role `placeholder:"ROLE" help:"Only the cases of these roles: server, client, websocket-server, websocket-client."`
 }
 
 func (s *selection) cases() ([]*conformance.Case, error) {
 	all, err := conformance.Cases()
-	if err != nil || len(s.Case) == 0 {
-		return all, err
+	if err != nil {
+		return nil, err
 	}
 	var some []*conformance.Case
 	for _, c := range all {
-		if slices.ContainsFunc(s.Case, func(p string) bool { ok, _ := path.Match(p, c.ID); return ok }) {
+		called := len(s.Case) == 0 || slices.ContainsFunc(s.Case, func(p string) bool { ok, _ := path.Match(p, c.ID); return ok })
+		if called && (len(s.Role) == 0 || slices.Contains(s.Role, c.Role())) {
 			some = append(some, c)
 		}
 	}
 	if some == nil {
-		return nil, fmt.Errorf("no case is called %s; nngconform list shows them", strings.Join(s.Case, ", "))
+		return nil, fmt.Errorf("there is no such case (%s); nngconform list shows them", strings.Join(s.Case, ", "))
 	}
 	return some, nil
 }
@@ -44,7 +46,7 @@ type runCmd struct {
 	subject
 	selection
 	Reference string                 `default:"nng-1.5.2-patched" help:"The recording to compare with, or none."`
-	Name      string                 `default:"the server" help:"What reports call the server."`
+	Name      string                 `default:"the subject" help:"What reports call what is tested."`
 	Delivery  []conformance.Delivery `placeholder:"NAME" help:"Only these deliveries: one, apart, split, bytes."`
 	Parallel  int                    `default:"16" help:"So many connections at a time."`
 	Known     string                 `placeholder:"FILE" help:"A file of differences that somebody has looked at. Only what is not as it says is an error."`
@@ -65,12 +67,11 @@ func (r *runCmd) Run(ctx context.Context) error {
 			return err
 		}
 	}
-	server, stop, err := r.start(ctx)
+	stop, err := r.start(ctx, &run)
 	if err != nil {
 		return err
 	}
 	defer stop()
-	run.Server = server
 	bar := newProgress(os.Stderr)
 	run.Progress = bar.show
 	report, err := run.Do(ctx)
@@ -186,14 +187,15 @@ func (r *recordCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	server, stop, err := r.start(ctx)
+	bar := newProgress(os.Stderr)
+	defer bar.end()
+	run := conformance.Run{Cases: cases, Progress: bar.show}
+	stop, err := r.start(ctx, &run)
 	if err != nil {
 		return err
 	}
 	defer stop()
-	bar := newProgress(os.Stderr)
-	defer bar.end()
-	rec, err := conformance.Run{Server: server, Cases: cases, Progress: bar.show}.Record(ctx, r.Name, r.Library, r.From, r.Rounds)
+	rec, err := run.Record(ctx, r.Name, r.Library, r.From, r.Rounds)
 	if err != nil {
 		return err
 	}

@@ -15,18 +15,44 @@ import (
 	"github.com/gonng/nnghttp/conformance"
 )
 
-// A subject is the server that is tested, which runs already or is started for it.
+// A subject is what is tested: a server, which runs already or is started for it, or a client.
 type subject struct {
 	Addr string        `placeholder:"URL" help:"The server runs at this URL."`
 	Cmd  string        `placeholder:"COMMAND" help:"Start the server with this command; {port} in it is a port, {addr} an address with it."`
 	Wait time.Duration `default:"10s" help:"How long the server may take to start."`
+
+	WebSocket bool `name:"websocket" help:"It has the WebSocket part of the contract, too."`
+
+	ClientCmd string `placeholder:"COMMAND" help:"Test the client that this command is: it reads lines as GET URL, and writes what it got."`
 }
 
-// start returns where the server is, and what ends it.
-func (s *subject) start(ctx context.Context) (*conformance.Server, func(), error) {
-	if (s.Addr == "") == (s.Cmd == "") {
-		return nil, nil, errors.New("say where the server is: --addr URL, or --cmd COMMAND")
+// start gives a run its server and its client, and returns what ends them.
+func (s *subject) start(ctx context.Context, run *conformance.Run) (stop func(), err error) {
+	stop = func() {}
+	switch {
+	case s.Addr != "" && s.Cmd != "":
+		return nil, errors.New("either the server runs (--addr), or it is to be started (--cmd)")
+	case s.Addr == "" && s.Cmd == "" && s.ClientCmd == "":
+		return nil, errors.New("say what to test: --addr URL, --cmd COMMAND, or --client-cmd COMMAND")
+	case s.Addr != "" || s.Cmd != "":
+		if run.Server, stop, err = s.server(ctx); err != nil {
+			return nil, err
+		}
+		run.Server.WebSocket = s.WebSocket
 	}
+	if s.ClientCmd == "" {
+		return stop, nil
+	}
+	run.Client = &conformance.Client{Command: s.ClientCmd, WebSocket: s.WebSocket}
+	stopServer := stop
+	return func() {
+		_ = run.Client.Close()
+		stopServer()
+	}, nil
+}
+
+// server returns where the server is, and what ends it.
+func (s *subject) server(ctx context.Context) (*conformance.Server, func(), error) {
 	if s.Addr != "" {
 		return &conformance.Server{URL: s.Addr}, func() {}, nil
 	}

@@ -14,9 +14,6 @@
 #include <nng/nng.h>
 #include <nng/supplemental/util/platform.h>
 
-// Whole messages, and not a stream of bytes; the manual does not tell the name.
-#define OPT_MSGMODE "ws:msgmode"
-
 static void
 must(int rv, const char *what)
 {

@@ -1,0 +1,343 @@
+package conformance
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"time"
+)
+
+// A Client is the client that is tested: a command, or a function of Go. The kit gives it URLs at
+// which the kit itself listens. It must not be copied once it is used, and Close ends it.
+type Client struct {
+	// Command is a command for the shell. It goes by the contract: for each line of its standard
+	// input, as "GET http://127.0.0.1:1234/", it writes a Reply as one line of JSON. As many
+	// of them run as there are cases at a time.
+	Command string
+	// Func is used instead of a command. It is called by several goroutines at a time.
+	Func ClientFunc
+	// Patience is how long the client may take for a reply, 3 s if it is 0. No case leaves a
+	// client that goes by the contract waiting for so long.
+	Patience time.Duration
+
+	// WebSocket says that the client understands "WEBSOCKET ws://127.0.0.1:1234/ws", too. Without
+	// it the cases of that role are left out.
+	WebSocket bool
+
+	mu   sync.Mutex
+	idle []*process
+}
+
+// A ClientFunc makes a request and tells what came of it. POST and PUT have the body "hello",
+// other methods have none. Redirects are not followed.
+type ClientFunc func(ctx context.Context, method, url string) *Reply
+
+// A Reply is what a client has understood of a response, or why there is none. Its strings have one
+// character for each byte.
+type Reply struct {
+	Status int                 `json:"status,omitempty"`
+	Fields map[string][]string `json:"fields,omitempty"`
+	Body   string              `json:"body,omitempty"`
+	Error  string              `json:"error,omitempty"`
+
+	// Messages are those of a WebSocket connection, in order. Without an Error they say that there
+	// was one.
+	Messages []Message `json:"messages,omitempty"`
+}
+
+// requestBody is the body of POST and PUT.
+const requestBody = "hello"
+
+// RoundTripper makes a ClientFunc of an http.RoundTripper.
+func RoundTripper(rt http.RoundTripper) ClientFunc {
+	return func(ctx context.Context, method, url string) *Reply {
+		var body io.Reader
+		if method == http.MethodPost || method == http.MethodPut {
+			body = strings.NewReader(requestBody)
+		}
+		req, err := http.NewRequestWithContext(ctx, method, url, body)
+		if err != nil {
+			return &Reply{Error: err.Error()}
+		}
+		res, err := rt.RoundTrip(req)
+		if err != nil {
+			return &Reply{Error: err.Error()}
+		}
+		defer res.Body.Close()
+		b, err := io.ReadAll(res.Body)
+		if err != nil {
+			return &Reply{Error: err.Error()}
+		}
+		return NewReply(res.StatusCode, res.Header, b)
+	}
+}
+
+// NewReply makes a Reply, with a character for each byte.
+func NewReply(status int, fields map[string][]string, body []byte) *Reply {
+	r := &Reply{Status: status, Fields: make(map[string][]string), Body: toLatin1(body)}
+	for name, values := range fields {
+		for _, v := range values {
+			name := toLatin1([]byte(name))
+			r.Fields[name] = append(r.Fields[name], toLatin1([]byte(v)))
+		}
+	}
+	return r
+}
+
+// ServeClient is the loop of a client's command: it calls do for each line of in, and writes what
+// it returns to out, until in ends.
+func ServeClient(ctx context.Context, in io.Reader, out io.Writer, do ClientFunc) error {
+	lines := bufio.NewScanner(in)
+	for lines.Scan() {
+		method, url, _ := strings.Cut(lines.Text(), " ")
+		b, err := json.Marshal(do(ctx, method, url))
+		if err != nil {
+			return err
+		}
+		if _, err := out.Write(append(b, '\n')); err != nil {
+			return err
+		}
+	}
+	return lines.Err()
+}
+
+// Play plays a case with a client. The error says what kept it from being played; whatever the
+// client does is a Result.
+func (c *Client) Play(ctx context.Context, one *Case, d Delivery) (*Result, error) {
+	return c.play(ctx, one, d, cmp.Or(c.Patience, defaultPatience))
+}
+
+// A patientClient is a client for which the kit waits longer.
+type patientClient struct{ *Client }
+
+func (c *Client) patient() subject       { return patientClient{c} }
+func (c patientClient) patient() subject { return c }
+
+func (c patientClient) Play(ctx context.Context, one *Case, d Delivery) (*Result, error) {
+	return c.play(ctx, one, d, 3*cmp.Or(c.Patience, defaultPatience))
+}
+
+func (c *Client) play(ctx context.Context, one *Case, d Delivery, patience time.Duration) (*Result, error) {
+	if one.Role() == WebSocketClientRole {
+		return c.playWebSocket(ctx, one, d, patience)
+	}
+	a, err := c.take(ctx)
+	if err != nil {
+		return nil, err
+	}
+	x, err := listen(one, d, patience)
+	if err != nil {
+		c.give(a)
+		return nil, err
+	}
+	defer x.close()
+	stop := context.AfterFunc(ctx, x.close)
+	defer stop()
+	first := x.ask(ctx, a, x.request)
+	var second *answerOf
+	if first.how == "" {
+		second = x.followUp(ctx, a)
+	}
+	c.give(a)
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return x.result(first, second), nil
+}
+
+// An asker makes requests: a process, or a function. The error is errSilent if there was no
+// reply in time, and errCrashed if there will be none.
+type asker interface {
+	// ask gives the client a line, and returns the line that it replies.
+	ask(ctx context.Context, line string, patience time.Duration) ([]byte, error)
+}
+
+var (
+	errSilent  = errors.New("no reply in time")
+	errCrashed = errors.New("the client has ended without a reply")
+)
+
+// take returns a client that does nothing else in the meantime.
+func (c *Client) take(ctx context.Context) (asker, error) {
+	switch {
+	case c.Func != nil:
+		return c.Func, nil
+	case c.Command == "":
+		return nil, errors.New("there is neither a command nor a function to be the client")
+	}
+	c.mu.Lock()
+	if n := len(c.idle); n > 0 {
+		p := c.idle[n-1]
+		c.idle = c.idle[:n-1]
+		c.mu.Unlock()
+		return p, nil
+	}
+	c.mu.Unlock()
+	return startProcess(ctx, c.Command, cmp.Or(c.Patience, defaultPatience))
+}
+
+// give takes a client back for the next case, unless it has failed.
+func (c *Client) give(a asker) {
+	p, ok := a.(*process)
+	if !ok {
+		return
+	}
+	if p.failed {
+		p.kill()
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.idle = append(c.idle, p)
+}
+
+// Close ends the processes.
+func (c *Client) Close() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, p := range c.idle {
+		p.in.Close() // it may end when this does
+	}
+	for _, p := range c.idle {
+		p.end()
+	}
+	c.idle = nil
+	return nil
+}
+
+// ask calls the function as a process is asked.
+func (f ClientFunc) ask(ctx context.Context, line string, patience time.Duration) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	method, url, _ := strings.Cut(line, " ")
+	replies := make(chan *Reply, 1)
+	go func() {
+		defer close(replies)
+		defer func() {
+			if r := recover(); r != nil { // no reply
+				fmt.Fprintf(os.Stderr, "conformance: the client panics on %s: %v\n", line, r)
+			}
+		}()
+		replies <- f(ctx, method, url)
+	}()
+	select {
+	case r, ok := <-replies:
+		if ctx.Err() != nil { // what it says then is that it was ended
+			return nil, errSilent
+		}
+		if !ok {
+			return nil, errCrashed
+		}
+		return json.Marshal(r)
+	case <-ctx.Done():
+		return nil, errSilent
+	}
+}
+
+// A process is a client's command.
+type process struct {
+	cmd    *exec.Cmd
+	in     io.WriteCloser
+	out    io.ReadCloser
+	lines  chan []byte   // is closed when it writes no more
+	gone   chan struct{} // is closed when it has ended
+	failed bool          // it may not be asked any more
+}
+
+// startProcess starts a command, and has it make one request. What can't do that can't be tested, and
+// what ends later has crashed.
+func startProcess(ctx context.Context, command string, patience time.Duration) (*process, error) {
+	p := &process{cmd: exec.Command("sh", "-c", "exec "+command), lines: make(chan []byte, 1), gone: make(chan struct{})}
+	p.cmd.Stderr = os.Stderr
+	var err error
+	if p.in, err = p.cmd.StdinPipe(); err != nil {
+		return nil, err
+	}
+	if p.out, err = p.cmd.StdoutPipe(); err != nil {
+		return nil, err
+	}
+	if err := p.cmd.Start(); err != nil {
+		return nil, err
+	}
+	go func() {
+		defer close(p.gone)
+		defer func() { _ = p.cmd.Wait() }()
+		defer close(p.lines)
+		for r := bufio.NewReader(p.out); ; {
+			line, err := r.ReadBytes('\n')
+			if err != nil {
+				return
+			}
+			p.lines <- bytes.TrimSuffix(line, []byte("\n"))
+		}
+	}()
+	x, err := listen(nil, One, 3*patience) // starting may take a while
+	if err != nil {
+		p.kill()
+		return nil, err
+	}
+	defer x.close()
+	if a := x.ask(ctx, p, "GET http://"+x.host+followUpTarget); a.how != "" || a.reply == nil {
+		p.kill()
+		return nil, fmt.Errorf("%s: asked for a page, the client wrote no line of JSON: %s", command, cmp.Or(a.how, a.line))
+	}
+	return p, nil
+}
+
+func (p *process) ask(ctx context.Context, line string, patience time.Duration) ([]byte, error) {
+	t := time.NewTimer(patience)
+	defer t.Stop()
+	if _, err := io.WriteString(p.in, line+"\n"); err != nil {
+		p.failed = true
+		return nil, errCrashed
+	}
+	select {
+	case reply, ok := <-p.lines:
+		if !ok {
+			p.failed = true
+			return nil, errCrashed
+		}
+		return reply, nil
+	case <-t.C:
+		p.failed = true
+		return nil, errSilent
+	case <-ctx.Done():
+		p.failed = true
+		return nil, ctx.Err()
+	}
+}
+
+// kill ends the process the hard way.
+func (p *process) kill() {
+	_ = p.cmd.Process.Kill()
+	p.out.Close() // a process that it has started may have it, too
+	p.drain()
+	<-p.gone
+}
+
+// end waits for the end of a process whose input has ended.
+func (p *process) end() {
+	t := time.AfterFunc(5*time.Second, func() {
+		_ = p.cmd.Process.Kill()
+		p.out.Close()
+	})
+	defer t.Stop()
+	p.drain()
+	<-p.gone
+}
+
+// drain reads what nobody has asked for.
+func (p *process) drain() {
+	for range p.lines { //nolint:revive // nobody wants it
+	}
+}
