@@ -18,6 +18,9 @@ type Message struct {
 	Data string `json:"data"`
 }
 
+// NewMessage makes a Message.
+func NewMessage(kind string, data []byte) Message { return Message{kind, toLatin1(data)} }
+
 // The outcome of a case with a WebSocket client has what the client sent after its handshake, which
 // echoes what it got, then how the connection ended, and "error" if the client says that there was
 // no WebSocket connection:

@@ -3,6 +3,7 @@ package main
 
 import (
 	"fmt"
+	"net/http"
 	"os"
 
 	"github.com/gonng/nnghttp/conformance"
@@ -25,7 +26,16 @@ func serve(url string) error {
 	if err != nil {
 		return err
 	}
-	if err := (&nethttp.Server{Handler: conformance.Handler()}).Start(srv); err != nil {
+	contract := conformance.Handler()
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/ws", "/ws/binary", "/ws/chat":
+			webSocket(w, r)
+		default:
+			contract.ServeHTTP(w, r)
+		}
+	})
+	if err := (&nethttp.Server{Handler: handler}).Start(srv); err != nil {
 		return err
 	}
 	select {}

@@ -74,6 +74,9 @@ func serve(url string) (*nng.Server, error) {
 	if err := srv.AddHandler(static); err != nil {
 		return nil, err
 	}
+	if err := listen(url); err != nil {
+		return nil, err
+	}
 	return srv, srv.Start()
 }
 
