@@ -59,6 +59,9 @@ peers: lib ## nng's own HTTP demos into build/peers
 run: setup lib ## the demo server on LISTEN (http://127.0.0.1:8080)
 	@scripts/run --listen $(LISTEN)
 
+interop: setup lib peers ## nng's own programs in C talk to Go, both ways
+	scripts/with-lib nng $(GO) -C interop test -count=1 -v -run '^TestDemo' .
+
 test: setup-test lib lib-nohttp lib-notls peers ## all Go tests, those with other people's programs too
 	scripts/with-lib nng $(GO) test -count=1 ./...
 	scripts/with-lib nng $(GO) -C interop test -count=1 ./...
@@ -153,6 +156,9 @@ generate-check: setup lib ## generated files are what the generators make
 
 check-patches: setup lib lib-asan ## every patch has a test that fails without it
 	@scripts/check-patches
+
+check-patches-changed: setup lib lib-asan ## the same for those that have changed, for CI
+	@scripts/check-patches --changed
 
 check-mends: setup-test lib lib-reference ## what the binding does about defects has tests that fail without it
 	@scripts/check-mends

@@ -16,7 +16,10 @@ import (
 	"time"
 )
 
-// followUpReply is the response to the request that follows.
+// nextTarget is that of the request that a client is asked for after each case, and followUpReply the
+// response to it.
+const nextTarget = "/follow-up"
+
 const followUpReply = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\nConnection: close\r\n\r\nfollow-up"
 
 // An exchange is the kit's side of a case that a client plays: a server for this one alone.
@@ -161,7 +164,7 @@ func (x *exchange) serve(conn *net.TCPConn, n int) {
 		x.asked = append(x.asked, a)
 		x.mu.Unlock()
 		switch {
-		case r.Target == followUpTarget || x.c == nil:
+		case r.Target == nextTarget || x.c == nil:
 			x.send(conn, []byte(followUpReply))
 			return
 		case x.own(r):
@@ -285,7 +288,7 @@ func (x *exchange) followUp(ctx context.Context, c asker) *answerOf {
 	x.mu.Unlock()
 	x.playing.Unlock()
 	time.Sleep(pauseOfSplit)
-	line := "GET http://" + x.host + followUpTarget
+	line := "GET http://" + x.host + nextTarget
 	a := x.ask(ctx, c, line)
 	if x.c.End != "" && a.reply != nil && a.reply.Error != "" {
 		// A request may get lost with a connection that the server has closed (RFC 9112,
@@ -301,38 +304,41 @@ func (x *exchange) after() bool {
 	return x.first
 }
 
-// result makes an outcome of what has come. The second answer is nil if the first one was none.
-func (x *exchange) result(first, second *answerOf) *Result {
+// result makes an outcome of what has come. The second answer is nil if the first one was none. It
+// also reports whether a request has come that nobody has asked the client for.
+func (x *exchange) result(first, second *answerOf) (res *Result, strange bool) {
 	x.close() // so nothing comes any more
-	res := &Result{Trace: x.trace}
+	res = &Result{Trace: x.trace}
 	var parts []string
 	add := func(format string, a ...any) {
 		if part := fmt.Sprintf(format, a...); !slices.Contains(parts, part) {
 			parts = append(parts, part)
 		}
 	}
+	method, url, _ := strings.Cut(x.request, " ")
 	var own *arrived
 	var followed int
 	for _, a := range x.asked {
-		followUp := a.Target == followUpTarget
+		followUp := a.Target == nextTarget
 		switch {
 		case x.c.Early && !followUp: // it may have come, or not
 			continue
 		case followUp:
-			followed = a.conn
+			// What was sent on a connection that the client then gave up may arrive later.
+			followed = max(followed, a.conn)
 		case own == nil:
 			own = a
+			strange = a.Method != method || !strings.HasSuffix(url, a.Target)
 			if x.c.Sent != nil {
 				add("sent(%s)", x.c.Sent.short(a.Request))
-				method, _, _ := strings.Cut(x.request, " ")
 				res.Wrong = x.c.Sent.wrong(a.Request, method, x.host)
 			}
 		case a.Target == own.Target && a.Method == own.Method:
 			add("again")
-			own = a
+			own, strange = a, true
 		default:
 			add("request(%s %s)", word(a.Method), word(a.Target))
-			own = a
+			own, strange = a, true
 		}
 		if a.malformed != "" {
 			add("malformed(%s)", a.malformed)
@@ -361,7 +367,7 @@ func (x *exchange) result(first, second *answerOf) *Result {
 	}
 	// The port is another one each time.
 	res.Outcome = Outcome(strings.ReplaceAll(strings.Join(parts, ", "), x.host, "HOST"))
-	return res
+	return res, strange
 }
 
 // asksFor returns the fields of the response that count.
@@ -448,11 +454,9 @@ func (s *Sent) wrong(r *Request, method, host string) string {
 	}
 	fields := make(map[string][]string)
 	for name, values := range s.Fields {
+		fields[name] = nil
 		for _, v := range values {
 			fields[name] = append(fields[name], strings.ReplaceAll(v, "${host}", host))
-		}
-		if values == nil {
-			fields[name] = nil
 		}
 	}
 	return wrongFields(fields, r.Values)

@@ -4,6 +4,8 @@ package examples
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"io"
 	"net"
@@ -18,6 +20,7 @@ import (
 
 	"github.com/gobwas/ws"
 	"github.com/gobwas/ws/wsutil"
+	"github.com/gonng/nnghttp/internal/devcert"
 	"github.com/gonng/nnghttp/nng"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -275,6 +278,50 @@ func TestTransport(t *testing.T) {
 	out, err := exec.Command(build(t, "transport", freeAddr(t)), srv.URL+"/page").CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	assert.Equal(t, "you asked for /page\n", string(out))
+}
+
+func TestHTTPS(t *testing.T) {
+	ca, err := devcert.Authority(time.Hour, "clients")
+	require.NoError(t, err)
+	own, err := devcert.SelfSigned(time.Hour, "127.0.0.1")
+	require.NoError(t, err)
+	dir := t.TempDir()
+	file := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+		return path
+	}
+	cert, key, authority := file("cert.pem", own.CertPEM), file("key.pem", own.KeyPEM), file("ca.pem", ca.CertPEM)
+
+	trusted := x509.NewCertPool()
+	trusted.AddCert(own.Leaf)
+	get := func(url string, mine ...tls.Certificate) (string, error) {
+		client := http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
+			DisableKeepAlives: true,
+			TLSClientConfig:   &tls.Config{RootCAs: trusted, Certificates: mine},
+		}}
+		res, err := client.Get(strings.Replace(url, "http:", "https:", 1))
+		if err != nil {
+			return "", err
+		}
+		defer res.Body.Close()
+		b, err := io.ReadAll(res.Body)
+		return string(b), err
+	}
+	text, err := get(start(t, "https", cert, key))
+	require.NoError(t, err)
+	assert.Contains(t, text, "over TLS: true")
+
+	url := start(t, "https", cert, key, authority)
+	_, err = get(url)
+	assert.Error(t, err, "without a certificate")
+	client, err := ca.Issue(time.Hour, "somebody")
+	require.NoError(t, err)
+	pair, err := tls.X509KeyPair([]byte(client.CertPEM), []byte(client.KeyPEM))
+	require.NoError(t, err)
+	text, err = get(url, pair)
+	require.NoError(t, err)
+	assert.Contains(t, text, "over TLS: true")
 }
 
 // Every example has a test.

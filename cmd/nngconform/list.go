@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"strings"
 
 	"github.com/gonng/nnghttp/conformance"
@@ -35,6 +36,7 @@ func (s *showCmd) Run(context.Context) error {
 	}
 	for _, c := range cases {
 		fmt.Printf("%s: %s\n  %s, %s\n", c.ID, c.Title, c.Level, c.Source)
+		writeCase(os.Stdout, c)
 		fmt.Printf("  allowed: %s\n", strings.Join(c.Allowed, "; or "))
 		for _, name := range conformance.Recordings() {
 			rec, err := conformance.LoadRecording(name)

@@ -1,5 +1,5 @@
-// Command nngconform compares an HTTP server with libnng's, case by case: how it responds,
-// what it has understood, what it does with the connection. It needs neither libnng nor cgo:
+// Command nngconform compares an HTTP server or an HTTP client with libnng's, case by case: how it
+// responds, what it has understood, what it does with the connection. It needs neither libnng nor cgo:
 // what libnng does was recorded.
 package main
 
@@ -15,7 +15,7 @@ import (
 )
 
 type commands struct {
-	Run     runCmd     `cmd:"" help:"Play the cases against a server, and compare with a recording."`
+	Run     runCmd     `cmd:"" help:"Play the cases with a server or a client, and compare with a recording."`
 	List    listCmd    `cmd:"" help:"List the cases."`
 	Show    showCmd    `cmd:"" help:"Show a case: its bytes, its source, and what each reference did."`
 	Compare compareCmd `cmd:"" help:"Compare two recordings."`
@@ -36,7 +36,7 @@ func run(args []string) int {
 	context.AfterFunc(ctx, stop) // a second signal ends the program the hard way
 	parser, err := kong.New(&commands{},
 		kong.Name("nngconform"),
-		kong.Description("Compare an HTTP server with libnng's."),
+		kong.Description("Compare an HTTP server or client with libnng's."),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 	)

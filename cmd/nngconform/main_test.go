@@ -44,6 +44,23 @@ func TestCommand(t *testing.T) {
 	assert.Contains(t, text, "allowed: 400, closed")
 	assert.Contains(t, text, "nng-1.5.2: 200 echo")
 
+	text, code = output(t, "show", "client-chunks/trailer")
+	assert.Zero(t, code)
+	for _, part := range []string{"is asked for: GET /?f=X-A\n", `"X-A: b\r\n"`, `body "hello", X-A: none`, "nng-1.5.2: 200"} {
+		assert.Contains(t, text, part)
+	}
+	text, code = output(t, "show", "client-requests/post")
+	assert.Zero(t, code)
+	assert.Contains(t, text, `it has to send: target /a, Host: "${host}", body "hello"`)
+	text, code = output(t, "show", "client-connections/reset-at-once")
+	assert.Zero(t, code)
+	assert.Contains(t, text, "before the request comes:\n    nothing\n  then the kit resets")
+
+	text, code = output(t, "list", "--role", "client", "--case", "*/content-length")
+	assert.Zero(t, code)
+	assert.Contains(t, text, "client-framing/content-length ")
+	assert.Contains(t, text, "1 cases")
+
 	text, code = output(t, "compare", "nng-1.5.2", "nng-1.5.2-patched")
 	assert.Zero(t, code)
 	assert.Contains(t, text, "cases differ")
@@ -69,7 +86,14 @@ func TestCommand(t *testing.T) {
 	_, code = output(t, append(bad, "--known", known)...)
 	assert.Zero(t, code)
 
+	// A client that tells of a response without having asked for it.
+	liar := `sh -c 'while read a; do echo "{\"status\":200}"; done'`
+	text, code = output(t, "run", "--client-cmd", liar, "--case", "client-framing/content-length")
+	assert.Equal(t, exitDiffers, code)
+	assert.Contains(t, text, "unsent, 200")
+
 	for _, wrong := range [][]string{
+		{"run", "--client-cmd", liar, "--role", "client", "--case", "chunks/*"}, {"run", "--addr", s.URL, "--cmd", "x"},
 		{"run"}, {"run", "--addr", s.URL, "--case", "no/such"}, {"run", "--addr", s.URL, "--reference", "nng-9"},
 		{"run", "--cmd", "false", "--wait", "1s"}, {"run", "--addr", s.URL, "--fix"},
 	} {

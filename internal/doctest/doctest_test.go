@@ -142,6 +142,7 @@ func command(t *testing.T, line, bin, addr string) {
 	case strings.HasPrefix(first, "scripts/with-lib") && strings.Contains(line, "go test"):
 		shell = strings.Replace(line, "go test", "go test -list", 1)
 		shell = strings.Replace(shell, "-run ", "", 1)
+	case strings.HasPrefix(line, "go run ./cmd/nngconform "):
 	case first == "curl", first == "echo", strings.HasSuffix(first, "/nnghttp"), strings.HasPrefix(first, "scripts/"):
 		shell = strings.ReplaceAll(shell, "build/bin/nnghttp", bin)
 		shell = strings.ReplaceAll(shell, "127.0.0.1:8080", addr)
