@@ -39,6 +39,8 @@ var Roles = []Role{ServerRole, ClientRole, WebSocketServerRole, WebSocketClientR
 // ofServer reports whether the kit connects to what is tested, and not the other way round.
 func (r Role) ofServer() bool { return r == ServerRole || r == WebSocketServerRole }
 
+func (r Role) webSocket() bool { return r == WebSocketServerRole || r == WebSocketClientRole }
+
 // A Level says how binding the rule of a case is, in the words of RFC 2119.
 type Level string
 
@@ -107,6 +109,11 @@ type Case struct {
 	// Deliver restricts the deliveries.
 	Deliver []Delivery `yaml:"deliver"`
 
+	// Frames are the lines of a WebSocket case, see wsStep. They follow the handshake, for which
+	// Head is used if it is there; else it is as it should be, for Route.
+	Frames []string `yaml:"frames"`
+	Route  string   `yaml:"route"`
+
 	// Allowed are the outcomes that the rule allows (see Outcome.Matches). A case of level
 	// check may have none.
 	Allowed []string `yaml:"allowed"`
@@ -131,7 +138,8 @@ type Case struct {
 	// Manual names the pages of section 3http of nng's manual whose words the case tries.
 	Manual []string `yaml:"manual"`
 
-	topic *Topic
+	topic  *Topic
+	script []wsStep
 }
 
 // Understood is what a server has to have understood of a request.
@@ -223,7 +231,8 @@ func load(from fs.FS) ([]*Case, error) {
 }
 
 // endsOf has the ends that the cases of a role can have.
-var endsOf = map[Role][]string{ServerRole: {"", "half-close", "wait"}, ClientRole: {"", "close", "reset"}}
+var endsOf = map[Role][]string{ // those of WebSocket are in their frames
+	ServerRole: {"", "half-close", "wait"}, ClientRole: {"", "close", "reset"}}
 
 var idForm = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*/[a-z0-9]+(-[a-z0-9]+)*$`)
 
@@ -238,6 +247,14 @@ func (c *Case) check() error {
 		return fmt.Errorf("%q is no level", c.Level)
 	case len(c.Allowed) == 0 && c.Level != Check:
 		return errors.New("it allows nothing")
+	case c.Role().webSocket():
+		var err error
+		if c.script, err = parseScript(c.Frames, c.Role().ofServer()); err != nil {
+			return err
+		}
+		if c.Allowed, err = expandPatterns(c.Allowed); err != nil {
+			return err
+		}
 	case (c.Head == nil) == (c.Raw == "") && c.End == "":
 		return errors.New("it needs a head, or raw bytes")
 	case !slices.Contains(endsOf[c.topic.Role], c.End):
@@ -298,7 +315,13 @@ func (u *Understood) expand() (err error) {
 
 // Bytes returns what is sent first, to a server with this host and port.
 func (c *Case) Bytes(host string) ([]byte, error) {
+	if c.Role() == WebSocketClientRole {
+		return c.handshakeResponse("accept")
+	}
 	text := c.Raw
+	if c.Head == nil && c.Raw == "" && c.Role() == WebSocketServerRole {
+		text = strings.Join(c.handshake(), "\r\n") + "\r\n\r\n"
+	}
 	if c.Head != nil {
 		text = strings.Join(c.Head, "\r\n") + "\r\n\r\n" + c.Body
 	}

@@ -30,6 +30,10 @@ type Client struct {
 	// client that goes by the contract waiting for so long.
 	Patience time.Duration
 
+	// WebSocket says that the client understands "WEBSOCKET ws://127.0.0.1:1234/ws", too. Without
+	// it the cases of that role are left out.
+	WebSocket bool
+
 	mu   sync.Mutex
 	idle []*process
 }
@@ -45,6 +49,10 @@ type Reply struct {
 	Fields map[string][]string `json:"fields,omitempty"`
 	Body   string              `json:"body,omitempty"`
 	Error  string              `json:"error,omitempty"`
+
+	// Messages are those of a WebSocket connection, in order. Without an Error they say that there
+	// was one.
+	Messages []Message `json:"messages,omitempty"`
 }
 
 // requestBody is the body of POST and PUT.
@@ -123,6 +131,9 @@ func (c patientClient) Play(ctx context.Context, one *Case, d Delivery) (*Result
 // may have been somebody else's, who takes the kit's port for one of his server's. It does not
 // happen twice.
 func (c *Client) play(ctx context.Context, one *Case, d Delivery, patience time.Duration) (*Result, error) {
+	if one.Role() == WebSocketClientRole {
+		return c.playWebSocket(ctx, one, d, patience)
+	}
 	res, strange, err := c.playOnce(ctx, one, d, patience)
 	if err == nil && strange {
 		res, _, err = c.playOnce(ctx, one, d, patience)

@@ -183,9 +183,10 @@ func wrongFields(fields map[string][]string, values func(name string) []string) 
 // A pattern is an outcome with wildcards: "4xx, closed", "200 echo, follow-up", "4xx, *".
 // A part is a status, in which an x is any digit, with " echo" if it has to be one, or a
 // word of an outcome. "next" is "follow-up" or "reconnects", "sent" whatever was sent. "*" stands for
-// whatever follows, also nothing.
-var patternPart = regexp.MustCompile(`^([1-5][0-9x]{2}( echo| cut)?|follow-up|closed|open|unfinished|silence|data\(("|<).*("|>)\)|\*|` +
+// whatever follows, also nothing, and "close(*)" for any close frame.
+var patternPart = regexp.MustCompile(`^([1-5][0-9x]{2}( echo| cut| [a-z-]+=\[.*\])?|follow-up|closed|open|unfinished|silence|data\(("|<).*("|>)\)|\*|` +
 	`error|reconnects|next|lost|again|unsent|sent|` +
+	`(text|binary|ping|pong|heard)\(.*\)|close\(([0-9]{4}|\*)?\)|` +
 	`refused(\([0-9]+\))?|reset|gone|close-notify|cut|alert(\([0-9]+\))?|tls(\(1\.[0-3](, [a-z0-9./]+)?\))?|` +
 	`server-hello(\([0-9a-f]{4}\))?)$`)
 
@@ -236,6 +237,9 @@ func (o Outcome) parts() (parts []string) {
 }
 
 func matchesPart(part, wanted string) bool {
+	if strings.HasPrefix(wanted, "close(") {
+		return part == wanted || wanted == "close(*)" && strings.HasPrefix(part, "close(")
+	}
 	switch wanted {
 	case "next":
 		return part == "follow-up" || part == "reconnects"
@@ -246,10 +250,14 @@ func matchesPart(part, wanted string) bool {
 	}
 	wanted, cut := strings.CutSuffix(wanted, " cut")
 	status, echo := strings.CutSuffix(wanted, " echo")
-	if len(status) != 3 || status[0] < '1' || status[0] > '5' {
+	if wanted[0] < '1' || wanted[0] > '5' {
 		return part == wanted
 	}
+	status, fields, _ := strings.Cut(status, " ") // "426 upgrade=[...]": these fields and no others
 	got, rest, _ := strings.Cut(part, " ")
+	if fields != "" && rest != fields {
+		return false
+	}
 	if len(got) != 3 || echo && !strings.HasPrefix(rest, "echo(") || strings.HasSuffix(part, " cut") != cut {
 		return false
 	}

@@ -27,6 +27,9 @@ type Server struct {
 	OverTLS bool
 	// TLS is for https. Without it the certificate of the server is not checked.
 	TLS *tls.Config
+	// WebSocket says that the server has the WebSocket routes, too. Without it the cases of that
+	// role are left out.
+	WebSocket bool
 	// Patience is how long a connection may be silent, 3 s if it is 0. No case leaves a server
 	// that goes by the contract waiting for so long.
 	Patience time.Duration
@@ -98,16 +101,15 @@ func (s *Server) Play(ctx context.Context, c *Case, d Delivery) (*Result, error)
 	if err != nil {
 		return nil, err
 	}
-	text := followUp
-	if c.topic.TLS { // the client ends the connection, see play
-		text = strings.Replace(followUp, "Connection: close\r\n", "", 1)
+	var res *Result
+	if c.Role() == WebSocketServerRole {
+		res = first.playWebSocket(d, sent)
+	} else {
+		res = first.playHTTP(ctx, d, sent)
 	}
-	follow, _ := expand(text, first.host)
-	first.play(ctx, d, sent, follow)
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	res := first.result()
 	switch {
 	case first.stopped: // the server was asked to end
 		at.ended(first, res)
@@ -118,6 +120,17 @@ func (s *Server) Play(ctx context.Context, c *Case, d Delivery) (*Result, error)
 		return nil, errGone
 	}
 	return res, nil
+}
+
+// playHTTP plays a case for a server of HTTP.
+func (p *player) playHTTP(ctx context.Context, d Delivery, sent []byte) *Result {
+	text := followUp
+	if p.c.topic.TLS { // the client ends the connection, see play
+		text = strings.Replace(followUp, "Connection: close\r\n", "", 1)
+	}
+	follow, _ := expand(text, p.host)
+	p.play(ctx, d, sent, follow)
+	return p.result()
 }
 
 // A player has one connection. That of a case's first one has the others, too.

@@ -42,9 +42,9 @@ type subject interface {
 // subject returns what a case is played with, or nil.
 func (r Run) subject(c *Case) subject {
 	switch {
-	case c.Role().ofServer() && r.Server != nil:
+	case c.Role().ofServer() && r.Server != nil && (r.Server.WebSocket || !c.Role().webSocket()):
 		return r.Server
-	case c.Role() == ClientRole && r.Client != nil:
+	case !c.Role().ofServer() && r.Client != nil && (r.Client.WebSocket || !c.Role().webSocket()):
 		return r.Client
 	}
 	return nil

@@ -26,6 +26,8 @@ type subject struct {
 	Wait    time.Duration `default:"10s" help:"How long the server may take to start."`
 	OverTLS bool          `name:"over-tls" help:"Play all cases over https."`
 
+	WebSocket bool `name:"websocket" help:"It has the WebSocket part of the contract, too."`
+
 	ClientCmd string `placeholder:"COMMAND" help:"Test the client that this command is: it reads lines as GET URL, and writes what it got."`
 }
 
@@ -41,11 +43,12 @@ func (s *subject) prepare(run *conformance.Run) (stop func(), err error) {
 		if run.Server, stop, err = s.server(); err != nil {
 			return nil, err
 		}
+		run.Server.WebSocket = s.WebSocket
 	}
 	if s.ClientCmd == "" {
 		return stop, nil
 	}
-	run.Client = &conformance.Client{Command: s.ClientCmd}
+	run.Client = &conformance.Client{Command: s.ClientCmd, WebSocket: s.WebSocket}
 	stopServer := stop
 	return func() {
 		_ = run.Client.Close()

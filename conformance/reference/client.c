@@ -17,6 +17,9 @@
 #include <nng/nng.h>
 #include <nng/supplemental/http/http.h>
 
+#include "client.h"
+#include "websocket.h"
+
 static void
 must(int rv, const char *what)
 {
@@ -105,7 +108,7 @@ last(nng_http_req *req, nng_http_res *res)
 
 // ---- JSON, one character for each byte ----
 
-static void
+void
 put_string(const void *data, size_t len)
 {
 	const unsigned char *p = data;
@@ -149,7 +152,7 @@ put_fields(nng_http_res *res, const char *url)
 	}
 }
 
-static void
+void
 put_error(int rv)
 {
 	printf("{\"error\":");
@@ -203,6 +206,10 @@ serve(char *line, nng_aio *aio)
 		return;
 	}
 	*text++ = '\0';
+	if (strcmp(line, "WEBSOCKET") == 0) {
+		websocket_client(text);
+		return;
+	}
 	if ((rv = nng_url_parse(&url, text)) != 0) {
 		put_error(rv);
 		return;

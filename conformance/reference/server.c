@@ -14,6 +14,8 @@
 
 #include <nng/supplemental/tls/tls.h>
 
+#include "websocket.h"
+
 #include "server.h"
 
 // ---- handlers ----
@@ -115,6 +117,7 @@ serve(const char *address, const char *cert, const char *key)
 	must(nng_http_handler_alloc_static(&h, "/static", "static\n", 7, "text/plain"), "alloc_static");
 	must(nng_http_server_add_handler(s, h), "add_handler");
 	add_kinds(s);
+	websocket_routes(address);
 	must(nng_http_server_start(s), "server_start");
 	must(nng_http_server_get_addr(s, &sa), "get_addr");
 	printf("ready %s://%s:%d (nng %s)\n", url->u_scheme, url->u_hostname,

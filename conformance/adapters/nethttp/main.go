@@ -4,6 +4,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"os"
 
 	"github.com/gonng/nnghttp/conformance"
@@ -25,7 +26,15 @@ func main() {
 
 // serve returns when the servers have been stopped, or cannot be started.
 func serve(args []string) error {
-	h := conformance.Handler()
+	contract := conformance.Handler()
+	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/ws", "/ws/binary", "/ws/chat":
+			webSocket(w, r)
+		default:
+			contract.ServeHTTP(w, r)
+		}
+	})
 	servers := []*nethttp.Server{{Handler: h}, {Handler: h}}
 	plain, err := nng.HoldServer("http://" + args[0])
 	if err != nil {

@@ -37,6 +37,9 @@ func (c *client) drop() {
 }
 
 func (c *client) do(ctx context.Context, method, rawURL string) *conformance.Reply {
+	if method == "WEBSOCKET" {
+		return webSocket(ctx, rawURL)
+	}
 	r, err := c.transact(ctx, method, rawURL)
 	if err != nil {
 		c.drop()

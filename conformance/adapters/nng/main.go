@@ -124,6 +124,9 @@ func serve(url string, certAndKey []string, files string) (*nng.Server, error) {
 	if err := addKinds(srv, files); err != nil {
 		return nil, err
 	}
+	if err := listen(url); err != nil {
+		return nil, err
+	}
 	return srv, srv.Start()
 }
 
