@@ -334,7 +334,9 @@ func (x *exchange) result(first, second *answerOf) (res *Result, strange bool) {
 				res.Wrong = x.c.Sent.wrong(a.Request, method, x.host)
 			}
 		case a.Target == own.Target && a.Method == own.Method:
-			add("again")
+			if method == "POST" { // others may be made again (RFC 9110, section 9.2.2)
+				add("again")
+			}
 			own, strange = a, true
 		default:
 			add("request(%s %s)", word(a.Method), word(a.Target))
