@@ -215,8 +215,6 @@ func (c *Case) check() error {
 		return errors.New("it needs a head, or raw bytes")
 	case !slices.Contains(endsOf[c.topic.Role], c.End):
 		return fmt.Errorf("%q is no end", c.End)
-	case c.topic.Role.ofServer() && (c.Request != "" || c.Sent != nil || c.Early):
-		return errors.New("that is for cases that test a client")
 	}
 	for _, p := range c.Allowed {
 		if err := checkPattern(p); err != nil {
@@ -236,12 +234,7 @@ func (c *Case) check() error {
 			return err
 		}
 	}
-	if c.Sent != nil {
-		if _, err := expand(c.Sent.Target, "host"); err != nil {
-			return err
-		}
-	}
-	if _, err := c.clientRequest("host"); err != nil {
+	if err := c.checkClient(); err != nil {
 		return err
 	}
 	return c.Understood.expand()
