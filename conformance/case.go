@@ -259,8 +259,6 @@ func (c *Case) check() error {
 		return errors.New("it needs a head, or raw bytes")
 	case !slices.Contains(endsOf[c.topic.Role], c.End):
 		return fmt.Errorf("%q is no end", c.End)
-	case c.topic.Role.ofServer() && (c.Request != "" || c.Sent != nil || c.Early):
-		return errors.New("that is for cases that test a client")
 	}
 	for i, p := range c.Allowed {
 		if c.Allowed[i] = expandData(p); checkPattern(c.Allowed[i]) != nil {
@@ -278,12 +276,7 @@ func (c *Case) check() error {
 	if err := c.checkSteps(); err != nil {
 		return err
 	}
-	if c.Sent != nil {
-		if _, err := expand(c.Sent.Target, "host"); err != nil {
-			return err
-		}
-	}
-	if _, err := c.clientRequest("host"); err != nil {
+	if err := c.checkClient(); err != nil {
 		return err
 	}
 	if r := c.Responds; r != nil && (r.Status < 100 || r.Status > 599) {

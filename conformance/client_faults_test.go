@@ -153,6 +153,7 @@ func TestPlantedFaultsOfClients(t *testing.T) {
 		"POST without a length":                {faultyClient{out: replace(`Content-Length: 5\r\n`, "")}, "client-requests/post"},
 		"POST loses a byte":                    {faultyClient{out: chain(replace(`hello`, "hell"), replace(`Length: 5`, "Length: 4"))}, "client-requests/post"},
 		"PUT becomes POST":                     {faultyClient{out: replace(`^PUT`, "POST")}, "client-requests/put"},
+		"GET expects 100":                      {faultyClient{out: replace(`(Host: )`, "Expect: 100-continue\r\n$1")}, "client-requests/no-expectation"},
 		"slashes are merged":                   {faultyClient{out: replace(`//a//b`, "/a/b")}, "client-requests/two-slashes"},
 		"a length and chunks in a request":     {faultyClient{out: replace(`Content-Length: 5\r\n`, "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n")}, "client-requests/post"},
 		// What it makes of status lines.

@@ -77,6 +77,27 @@ func listen(c *Case, d Delivery, patience time.Duration) (*exchange, error) {
 	return x, nil
 }
 
+// checkClient says what is wrong with what only cases of one kind of role can have.
+func (c *Case) checkClient() error {
+	if c.topic.Role.ofServer() {
+		if c.Request != "" || c.Sent != nil || c.Early {
+			return errors.New("request, sent and early are for cases that test a client")
+		}
+		return nil
+	}
+	awaits := slices.ContainsFunc(c.Then, func(s Step) bool { return s.Await != 0 })
+	if len(c.Fields) > 0 || awaits || slices.Contains(c.Deliver, Apart) {
+		return errors.New("fields, await and the delivery apart are for cases that test a server")
+	}
+	if c.Sent != nil {
+		if _, err := expand(c.Sent.Target, "host"); err != nil {
+			return err
+		}
+	}
+	_, err := c.clientRequest("host")
+	return err
+}
+
 // clientRequest is the line that the client is given.
 func (c *Case) clientRequest(host string) (string, error) {
 	method, target, _ := strings.Cut(c.Request, " ")
@@ -334,7 +355,9 @@ func (x *exchange) result(first, second *answerOf) (res *Result, strange bool) {
 				res.Wrong = x.c.Sent.wrong(a.Request, method, x.host)
 			}
 		case a.Target == own.Target && a.Method == own.Method:
-			add("again")
+			if method == "POST" { // others may be made again (RFC 9110, section 9.2.2)
+				add("again")
+			}
 			own, strange = a, true
 		default:
 			add("request(%s %s)", word(a.Method), word(a.Target))

@@ -40,7 +40,7 @@ import (
 //	crashed
 //
 // "reconnects": the follow-up came on another connection. "lost": the client says that it failed.
-// "again": the request of the case came several times; "unsent": it did not come. What was sent stands
+// "again": the POST of the case came several times; "unsent": it did not come. What was sent stands
 // before that as "sent(GET / Host="HOST")" where it counts.
 type Outcome string
 
