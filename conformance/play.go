@@ -174,6 +174,10 @@ func (p *player) dial(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if toItself(conn) {
+		conn.Close()
+		return fmt.Errorf("nobody listens on %s", u.Host)
+	}
 	p.conn, p.raw = conn, conn.(*net.TCPConn)
 	if p.c.Hold {
 		_ = p.raw.SetReadBuffer(32 << 10) // so that the server notices soon

@@ -183,9 +183,13 @@ func listens(rawURL string) bool {
 	if err != nil {
 		return !errors.Is(err, syscall.ECONNREFUSED)
 	}
-	conn.Close()
-	return true
+	defer conn.Close()
+	return !toItself(conn)
 }
+
+// toItself reports whether a connection is one to itself: where nobody listens, and most ports
+// are in use, the system may choose the same one for both ends.
+func toItself(c net.Conn) bool { return c.LocalAddr().String() == c.RemoteAddr().String() }
 
 // crashed is the result of a case that has ended the server, when it was played alone.
 func crashed(p *Process, trace []Event) *Result {

@@ -305,7 +305,7 @@ func (p *player) endOf(err error) string {
 		return "malformed(record)"
 	case errors.Is(err, io.EOF):
 		return "closed"
-	case errors.Is(err, io.ErrUnexpectedEOF):
+	case errors.Is(err, errFIN), errors.Is(err, io.ErrUnexpectedEOF):
 		return "cut"
 	}
 	return "reset"

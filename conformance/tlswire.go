@@ -160,7 +160,7 @@ func refusal(err error) string {
 		return fmt.Sprintf("refused(%d)", n)
 	}
 	var op *net.OpError
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &op) && op.Op != "remote error" && op.Op != "local error" {
+	if errors.Is(err, errFIN) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &op) && op.Op != "remote error" && op.Op != "local error" {
 		return "refused"
 	}
 	return "malformed(handshake: " + err.Error() + ")"
@@ -195,8 +195,15 @@ func (t *tap) done() {
 	t.mu.Unlock()
 }
 
+// errFIN: the connection has ended, and TLS has not said so. crypto/tls makes no difference
+// between the two at the end of a record.
+var errFIN = errors.New("the connection has ended without close_notify")
+
 func (t *tap) Read(b []byte) (int, error) {
 	n, err := t.Conn.Read(b)
+	if err == io.EOF {
+		err = errFIN
+	}
 	t.mu.Lock()
 	if !t.finished {
 		t.in = append(t.in, b[:n]...)

@@ -17,7 +17,8 @@ func main() {
 	}
 	h := conformance.Handler()
 	plain := &http.Server{Addr: os.Args[1], Handler: h}
-	secure := &http.Server{Handler: h}
+	secure := &http.Server{Handler: h, Protocols: new(http.Protocols)}
+	secure.Protocols.SetHTTP1(true) // HTTP/2 is another matter
 	go func() { failed(plain.ListenAndServe()) }()
 	if len(os.Args) == 5 {
 		secure.Addr = os.Args[2]
