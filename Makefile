@@ -123,6 +123,12 @@ conformance-matrix: setup-test lib lib-reference ## all adapters that can run he
 recordings: setup lib lib-reference ## what the references do, into conformance/recordings; the diff is to be read
 	scripts/record
 
+recordings-debian: ## what the libnng of Debian trixie and forky do; the diff is to be read
+	scripts/record-debian
+
+conformance-adapters: setup lib ## the kit on fasthttp, Node, Python, Perl, nginx, HAProxy, as far as they are installed
+	scripts/conformance-adapters
+
 rapid: setup lib ## 100,000 generated connections to nethttp and net/http
 	RAPID_CHECKS=12500 scripts/with-lib nng $(GO) test -count=1 -timeout 30m -run TestRapid -v ./nethttp
 

@@ -21,6 +21,10 @@ func main() {
 		fmt.Fprintln(os.Stderr, "usage: fasthttp ADDRESS:PORT")
 		os.Exit(2)
 	}
+	go func() { // the standard input ends, and so does this
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		os.Exit(0)
+	}()
 	server := &fasthttp.Server{
 		Handler:     handle,
 		Logger:      quiet{},

@@ -5,6 +5,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 
@@ -17,6 +18,10 @@ func main() {
 		fmt.Fprintln(os.Stderr, "usage: listen ADDRESS:PORT")
 		os.Exit(2)
 	}
+	go func() { // the standard input ends, and so does this
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		os.Exit(0)
+	}()
 	l, err := nethttp.Listen("http://"+os.Args[1], "/")
 	if err == nil {
 		err = http.Serve(l, conformance.Handler())

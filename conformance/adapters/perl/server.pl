@@ -7,6 +7,7 @@ use strict;
 use warnings;
 use HTTP::Daemon;
 use HTTP::Response;
+use IO::Select;
 use JSON::PP ();
 
 # HTTP::Daemon makes a URI of the request target, which quotes bytes and strips blanks. This class
@@ -104,7 +105,12 @@ my $daemon = HTTP::Daemon->new(
 # this one, so that an interrupt ends them, too.
 $SIG{CHLD} = 'IGNORE';
 $SIG{PIPE} = 'IGNORE';
-while (1) {
+my $select = IO::Select->new($daemon, \*STDIN);
+while (my @ready = $select->can_read) {
+    if (grep { $_ == \*STDIN } @ready) {
+        sysread STDIN, my $ignored, 100 or exit;
+        next;
+    }
     my $connection = $daemon->accept or next;
     my $child = fork // die "can't fork: $!\n";
     if (!$child) {
