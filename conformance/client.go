@@ -15,6 +15,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/gonng/nnghttp/internal/procgroup"
 )
 
 // A Client is the client that is tested: a command, or a function of Go. The kit gives it URLs at
@@ -270,6 +272,7 @@ type process struct {
 // what ends later has crashed.
 func startProcess(ctx context.Context, command string, patience time.Duration) (*process, error) {
 	p := &process{cmd: exec.Command("sh", "-c", "exec "+command), lines: make(chan []byte, 1), gone: make(chan struct{})}
+	procgroup.Set(p.cmd)
 	p.cmd.Stderr = os.Stderr
 	var err error
 	if p.in, err = p.cmd.StdinPipe(); err != nil {
@@ -331,8 +334,8 @@ func (p *process) ask(ctx context.Context, line string, patience time.Duration) 
 
 // kill ends the process the hard way.
 func (p *process) kill() {
-	_ = p.cmd.Process.Kill()
-	p.out.Close() // a process that it has started may have it, too
+	procgroup.Kill(p.cmd)
+	p.out.Close() // where there are no groups, what it has started may hold the output
 	p.drain()
 	<-p.gone
 }
@@ -340,7 +343,7 @@ func (p *process) kill() {
 // end waits for the end of a process whose input has ended.
 func (p *process) end() {
 	t := time.AfterFunc(5*time.Second, func() {
-		_ = p.cmd.Process.Kill()
+		procgroup.Kill(p.cmd)
 		p.out.Close()
 	})
 	defer t.Stop()

@@ -1,11 +1,11 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/gonng/nnghttp/conformance"
+	"github.com/gonng/nnghttp/internal/procgroup"
 )
 
 // A subject is what is tested: a server, which runs already or is started for it, or a client.
@@ -74,11 +75,14 @@ func (s *subject) server() (*conformance.Server, func(), error) {
 	}, func() { os.RemoveAll(dir) }, nil
 }
 
+// errSilent: the server runs, and does not listen. To try again would take as long again.
+var errSilent = errors.New("nothing listens")
+
 // start starts the server. A port that is free may be taken a moment later, so there is more
 // than one try.
 func (s *subject) start(ctx context.Context, cert *conformance.Certificate) (p *conformance.Process, err error) {
 	for range 10 {
-		if p, err = s.startOnce(ctx, cert); err == nil || ctx.Err() != nil {
+		if p, err = s.startOnce(ctx, cert); err == nil || errors.Is(err, errSilent) || ctx.Err() != nil {
 			break
 		}
 	}
@@ -100,6 +104,7 @@ func (s *subject) startOnce(ctx context.Context, cert *conformance.Certificate) 
 		return nil, errors.New("--over-tls needs {tls-port} or {tls-addr} in the command")
 	}
 	cmd := exec.Command("sh", "-c", "exec "+command)
+	procgroup.Set(cmd)
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe() // a server may end when this does
 	if err != nil {
@@ -115,17 +120,16 @@ func (s *subject) startOnce(ctx context.Context, cert *conformance.Certificate) 
 	gone := make(chan struct{})
 	var ended error
 	go func() {
-		for lines := bufio.NewScanner(out); lines.Scan(); { // nobody reads what it says
-		}
+		_, _ = io.Copy(io.Discard, out) // nobody reads what it says
 		ended = cmd.Wait()
 		close(gone)
 	}()
 	p.Gone = gone
 	p.Err = func() error { return ended }
-	p.Kill = func() { _ = cmd.Process.Kill() }
+	p.Kill = func() { procgroup.Kill(cmd) }
 	p.Stop = func() {
 		in.Close()
-		_ = cmd.Process.Signal(os.Interrupt)
+		procgroup.Interrupt(cmd)
 	}
 	p.Crashed = func() bool {
 		status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus)
@@ -165,7 +169,7 @@ func (s *subject) awaitListening(ctx context.Context, p *conformance.Process, ad
 		case <-time.After(5 * time.Millisecond):
 		}
 		if time.Now().After(end) {
-			return fmt.Errorf("nothing listens on %s after %v", addr, s.Wait)
+			return fmt.Errorf("%w on %s after %v", errSilent, addr, s.Wait)
 		}
 	}
 }
