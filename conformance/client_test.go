@@ -2,9 +2,12 @@ package conformance_test
 
 import (
 	"context"
+	"fmt"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"github.com/gonng/nnghttp/conformance"
@@ -79,5 +82,42 @@ func TestClientFuncs(t *testing.T) {
 		f := playClient(t, c, "client-framing/content-length")
 		assert.Equal(t, x.answer, f.Answer(), name)
 		assert.Equal(t, x.verdict, f.Verdict, name)
+	}
+}
+
+// A client that ends in one case is started again for the next one.
+func TestClientIsStartedAgain(t *testing.T) {
+	marker := filepath.Join(t.TempDir(), "ended")
+	// It responds to the first line, with which the kit tries it out, and ends at the second; later
+	// ones respond to every line.
+	command := fmt.Sprintf(`sh -c 'read a; echo "{\"status\":200}"; if ! test -e %[1]s; then read a; echo > %[1]s; exit 1; fi; `+
+		`while read a; do echo "{\"status\":200}"; done'`, marker)
+	c := &conformance.Client{Command: command}
+	defer c.Close()
+	f := playClient(t, c, "client-framing/content-length")
+	assert.Equal(t, "unsent, crashed", f.Answer())
+	f = playClient(t, c, "client-framing/content-length")
+	assert.Equal(t, `unsent, 200 body="", misread(200 body="")`, f.Answer())
+}
+
+// What only the cases of a server can have is an error in those of a client, and the other way round.
+func TestCasesOfClients(t *testing.T) {
+	for text, wrong := range map[string]string{
+		"role: client\ncases: [{id: a, title: a, source: a, level: check, raw: a, then: [{await: 100}]}]":          "await",
+		"role: client\ncases: [{id: a, title: a, source: a, level: check, raw: a, fields: [A]}]":                   "fields",
+		"role: client\ncases: [{id: a, title: a, source: a, level: check, raw: a, deliver: [apart]}]":              "apart",
+		"role: client\ncases: [{id: a, title: a, source: a, level: check, raw: a, end: half-close}]":               "no end",
+		"role: client\ncases: [{id: a, title: a, source: a, level: check, raw: a, request: 'GET /${x}'}]":          "not known",
+		"role: client\ncases: [{id: a, title: a, source: a, level: check, raw: a, sent: {target: '/${x}'}}]":       "not known",
+		"cases: [{id: a, title: a, source: a, level: check, raw: a, request: GET /}]":                              "test a client",
+		"cases: [{id: a, title: a, source: a, level: check, raw: a, end: close}]":                                  "no end",
+		"role: client\ncases: [{id: a, title: a, source: a, level: check, raw: a, end: close, sent: {target: /}}]": "",
+	} {
+		_, err := conformance.LoadCases(fstest.MapFS{"cases/t.yaml": {Data: []byte("topic: t\n" + text)}})
+		if wrong == "" {
+			assert.NoError(t, err)
+		} else {
+			assert.ErrorContains(t, err, wrong, text)
+		}
 	}
 }

@@ -79,7 +79,7 @@ func listen(c *Case, d Delivery, patience time.Duration) (*exchange, error) {
 
 // checkClient says what is wrong with what only cases of one kind of role can have.
 func (c *Case) checkClient() error {
-	if c.topic.Role.ofServer() {
+	if c.topic.Role != ClientRole {
 		if c.Request != "" || c.Sent != nil || c.Early {
 			return errors.New("request, sent and early are for cases that test a client")
 		}

@@ -1,0 +1,4 @@
+package conformance
+
+// LoadCases reads cases from another file system.
+var LoadCases = load
