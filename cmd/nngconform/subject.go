@@ -6,12 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
@@ -174,32 +174,21 @@ func (s *subject) awaitListening(ctx context.Context, p *conformance.Process, ad
 	}
 }
 
-// given are the ports that servers were started with. Each has its own: the end of one must not
-// look like the beginning of another.
-var given struct {
-	sync.Mutex
-	ports map[int]bool
-}
-
-// freePorts returns ports that are free now.
+// freePorts returns ports that nobody listens on. They are none of those that a system gives to
+// programs that want any: one of them could have such a port before the server is started.
 func freePorts(n int) (ports []string, err error) {
-	given.Lock()
-	defer given.Unlock()
-	if given.ports == nil || len(given.ports) > 10000 {
-		given.ports = make(map[int]bool)
-	}
 	config := net.ListenConfig{Control: onlyFree}
-	for len(ports) < n {
-		l, err := config.Listen(context.Background(), "tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, err
+	for tries := 0; len(ports) < n && tries < 100; tries++ {
+		port := strconv.Itoa(10000 + rand.IntN(20000))
+		var l net.Listener
+		if l, err = config.Listen(context.Background(), "tcp", net.JoinHostPort("127.0.0.1", port)); err != nil {
+			continue
 		}
 		defer l.Close()
-		port := l.Addr().(*net.TCPAddr).Port
-		if !given.ports[port] {
-			given.ports[port] = true
-			ports = append(ports, strconv.Itoa(port))
-		}
+		ports = append(ports, port)
+	}
+	if len(ports) < n {
+		return nil, err
 	}
 	return ports, nil
 }
