@@ -24,6 +24,7 @@ type runCmd struct {
 	Name      string                 `default:"the server" help:"What reports call the server."`
 	Delivery  []conformance.Delivery `placeholder:"NAME" help:"Only these deliveries: one, apart, split, bytes."`
 	Parallel  int                    `default:"16" help:"So many connections at a time."`
+	Times     int                    `default:"1" help:"Play everything so many times. An outcome that changes is an error."`
 	Known     string                 `placeholder:"FILE" help:"A file of differences that somebody has looked at. Only what is not as it says is an error."`
 	Fix       bool                   `help:"Make the file of known differences say what was found."`
 	Exact     bool                   `help:"Whatever the reference does not do, too, is an error."`
@@ -70,6 +71,16 @@ func (r *runCmd) Run(ctx context.Context) error {
 		}
 	}
 	table(os.Stdout, report)
+	if r.Times > 1 {
+		changed, err := repeat(ctx, run, report, r.Times, os.Stdout)
+		bar.end()
+		if err != nil {
+			return err
+		}
+		if changed > 0 {
+			return errDiffers
+		}
+	}
 	return r.judge(report, known)
 }
 
