@@ -63,6 +63,12 @@ func Handler() http.Handler {
 			w.Header().Set("Content-Type", "text/html")
 			w.WriteHeader(http.StatusServiceUnavailable)
 			_, _ = io.WriteString(w, "<p>error</p>\n")
+		case path == "/gone":
+			w.WriteHeader(http.StatusGone)
+			_, _ = io.WriteString(w, "<p>gone</p>\n")
+		case path == "/fields":
+			w.Header()["X-A"] = []string{"1", "2"}
+			_, _ = io.WriteString(w, "fields\n")
 		case strings.HasPrefix(path, "/files/"):
 			writeFile(w, r, strings.TrimPrefix(path, "/files/"))
 		default:
