@@ -72,7 +72,10 @@ func (s *subject) start(ctx context.Context) (*conformance.Server, func(), error
 	for end := time.Now().Add(s.Wait); ; {
 		if conn, err := net.DialTimeout("tcp", addr, time.Second); err == nil {
 			conn.Close()
-			return &conformance.Server{URL: "http://" + addr}, stop, nil
+			// Where nobody listens, a connection may be one with itself.
+			if conn.LocalAddr().String() != addr {
+				return &conformance.Server{URL: "http://" + addr}, stop, nil
+			}
 		}
 		select {
 		case err := <-gone:
