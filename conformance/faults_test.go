@@ -36,6 +36,7 @@ func TestPlantedFaultsOfServers(t *testing.T) {
 		"a response is lost when the client has ended":   {faulty{out: replace(`(?s).*late.*`, "")}, "responses/late-half-close"},
 		"a redirect does not say where to":               {faulty{out: replace(`Location: [^\r]*\r\n`, "")}, "responses/moved"},
 		"a host has case":                                {faulty{in: replace(`Virtual\.EXAMPLE`, "other.example")}, "responses/virtual-in-capitals"},
+		"a failing handler leaves the connection":        {faulty{out: replace(`500 Internal Server Error`, "500 Internal Server Error\r\nContent-Length: 0\r\n\r\nHTTP/1.1 200 OK")}, "responses/fail"},
 		"a host of its own serves all":                   {faulty{in: replace(`other\.example`, "virtual.example")}, "responses/virtual-of-another-host"},
 		"the query is a part of a file's name":           {faulty{in: replace(`a\.txt\?v=1`, "a.txt%3Fv=1")}, "responses/file-with-a-query"},
 		"an empty file is none":                          {faulty{in: replace(`empty\.txt`, "none.txt")}, "responses/file-empty"},

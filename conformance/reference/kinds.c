@@ -64,6 +64,12 @@ gone(nng_aio *aio)
 }
 
 static void
+fail(nng_aio *aio)
+{
+	nng_aio_finish(aio, NNG_EINTERNAL);
+}
+
+static void
 fields(nng_aio *aio)
 {
 	nng_http_res *res;
@@ -160,6 +166,9 @@ add_kinds(nng_http_server *s)
 	add(h);
 
 	must(nng_http_handler_alloc(&h, "/fields", fields), "handler_alloc");
+	add(h);
+
+	must(nng_http_handler_alloc(&h, "/fail", fail), "handler_alloc");
 	add(h);
 
 	make_files();

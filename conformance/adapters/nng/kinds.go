@@ -68,6 +68,11 @@ func addKinds(srv *nng.Server, dir string) error {
 				return nng.NewErrorResponse(410) // the server finds the page
 			})
 		},
+		func() (*nng.Handler, error) {
+			return nng.NewHandler("/fail", func(context.Context, *nng.Conn, *nng.Request) (*nng.Response, error) {
+				return nil, errors.New("failed")
+			})
+		},
 		func() (*nng.Handler, error) { return nng.NewHandler("/fields", fields) },
 		func() (*nng.Handler, error) { return nng.NewDirectoryHandler("/files", dir) },
 	} {
