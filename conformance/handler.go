@@ -80,6 +80,15 @@ func Handler() http.Handler {
 			w.Header().Set("Content-Type", "text/html")
 			w.WriteHeader(http.StatusServiceUnavailable)
 			_, _ = io.WriteString(w, "<p>error</p>\n")
+		case path == "/gone":
+			w.WriteHeader(http.StatusGone)
+			_, _ = io.WriteString(w, "<p>gone</p>\n")
+		case path == "/fail":
+			w.Header().Set("Connection", "close")
+			http.Error(w, "failed", http.StatusInternalServerError)
+		case path == "/fields":
+			w.Header()["X-A"] = []string{"1", "2"}
+			_, _ = io.WriteString(w, "fields\n")
 		case strings.HasPrefix(path, "/files/"):
 			writeFile(w, r, strings.TrimPrefix(path, "/files/"))
 		default:
@@ -91,10 +100,10 @@ func Handler() http.Handler {
 // The route /late takes so long.
 const lateness = 300 * time.Millisecond
 
-// hostName is a host without its port.
+// hostName is a host without its port, and without the dot that a name may end in.
 func hostName(host string) string {
 	name, _, _ := strings.Cut(host, ":")
-	return strings.ToLower(name)
+	return strings.TrimSuffix(strings.ToLower(name), ".")
 }
 
 // The files of the route /files/, by name. An empty name is the folder itself.

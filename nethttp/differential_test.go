@@ -167,7 +167,7 @@ func writeFields(w io.Writer, h http.Header) {
 
 // kitRoutes are the routes of the conformance kit other than the echo; contract serves them.
 var (
-	kitRoutes = regexp.MustCompile("^/(status/.*|empty|last|static|hijack|get|small|late|moved|virtual|error|files/.*)$")
+	kitRoutes = regexp.MustCompile("^/(status/.*|empty|last|static|hijack|get|small|late|moved|virtual|error|gone|fail|fields|files/.*)$")
 	contract  = conformance.Handler()
 )
 

@@ -51,16 +51,46 @@ error(nng_aio *aio)
 	respond(aio, res);
 }
 
+// gone leaves it to the server to find the page.
+static void
+gone(nng_aio *aio)
+{
+	nng_http_res *res;
+
+	must(nng_http_res_alloc_error(&res, 410), "res_alloc_error");
+	respond(aio, res);
+}
+
+static void
+fail(nng_aio *aio)
+{
+	nng_aio_finish(aio, NNG_EINTERNAL);
+}
+
+static void
+fields(nng_aio *aio)
+{
+	nng_http_res *res;
+
+	must(nng_http_res_alloc(&res), "res_alloc");
+	must(nng_http_res_add_header(res, "X-A", "1"), "add_header");
+	must(nng_http_res_add_header(res, "X-A", "2"), "add_header");
+	must(nng_http_res_set_header(res, "X-B", "1"), "set_header");
+	must(nng_http_res_del_header(res, "x-b"), "del_header");
+	must(nng_http_res_set_data(res, "fields\n", 7), "set_data");
+	respond(aio, res);
+}
+
 // ---- the files ----
 
 static char dir[200];
-static char paths[3][300];
+static char paths[4][300];
 
 // tidy removes the files. It may be called by a signal.
 static void
 tidy(void)
 {
-	for (int i = 0; i < 3; i++) {
+	for (int i = 0; i < 4; i++) {
 		unlink(paths[i]);
 	}
 	rmdir(dir);
@@ -77,8 +107,8 @@ interrupted(int sig)
 static void
 make_files(void)
 {
-	static const char *names[]    = { "index.html", "a.txt", "empty.txt" };
-	static const char *contents[] = { "index\n", "a\n", "" };
+	static const char *names[]    = { "index.html", "a.txt", "empty.txt", "gone.html" };
+	static const char *contents[] = { "index\n", "a\n", "", "<p>gone</p>\n" };
 	const char *       tmp        = getenv("TMPDIR");
 	FILE *             f;
 
@@ -87,7 +117,7 @@ make_files(void)
 		perror(dir);
 		exit(1);
 	}
-	for (int i = 0; i < 3; i++) {
+	for (int i = 0; i < 4; i++) {
 		snprintf(paths[i], sizeof(paths[i]), "%s/%s", dir, names[i]);
 		if (((f = fopen(paths[i], "w")) == NULL) || (fputs(contents[i], f) < 0) || (fclose(f) != 0)) {
 			perror(paths[i]);
@@ -133,7 +163,17 @@ add_kinds(nng_http_server *s)
 	must(nng_http_handler_alloc(&h, "/error", error), "handler_alloc");
 	add(h);
 
+	must(nng_http_handler_alloc(&h, "/fields", fields), "handler_alloc");
+	add(h);
+
+	must(nng_http_handler_alloc(&h, "/fail", fail), "handler_alloc");
+	add(h);
+
 	make_files();
+	must(nng_http_server_set_error_file(s, 410, paths[3]), "set_error_file");
+	must(nng_http_handler_alloc(&h, "/gone", gone), "handler_alloc");
+	add(h);
+
 	must(nng_http_handler_alloc_directory(&h, "/files", dir), "alloc_directory");
 	add(h);
 }
