@@ -71,7 +71,7 @@ func TestRecordings(t *testing.T) {
 func TestNetHTTP(t *testing.T) {
 	known, err := conformance.LoadKnown("known/net-http.yaml")
 	require.NoError(t, err)
-	conformance.TestServer(t, conformance.Server{URL: standard(t)}, "nng-1.5.2-patched", known)
+	conformance.TestServer(t, conformance.Server{Start: newLocal(t).start}, "nng-1.5.2-patched", known)
 }
 
 // A faulty server: net/http with something before it that changes what goes in, or what comes out.
