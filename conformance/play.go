@@ -225,6 +225,9 @@ func (p *player) receive() {
 		}
 		n, err := p.conn.Read(into)
 		p.mu.Lock()
+		if p.reset { // what TLS still had does not count
+			n = 0
+		}
 		if n > 0 {
 			p.received = append(p.received, buf[:n]...)
 			p.note(Event{Received: bytes.Clone(buf[:n])})
