@@ -15,6 +15,8 @@ const MaxReceived = 1000
 var (
 	datePattern = regexp.MustCompile(`(?i)(\r\nDate: )[^\r]*`)
 	portPattern = regexp.MustCompile(`127\.0\.0\.1:[0-9]+`)
+	// A WebSocket client's handshake has a key, and its frames have masks, that are made up each time.
+	keyPattern = regexp.MustCompile(`(?is)(\r\nSec-WebSocket-Key: )[^\r]*(.*?\r\n\r\n).*`)
 )
 
 // received is what came, the first bytes of it, as Steady has it.
@@ -37,6 +39,7 @@ func SteadyPart(b []byte, n int) string {
 // time. So what two servers sent can be compared.
 func Steady(b []byte) string {
 	s := datePattern.ReplaceAllString(toLatin1(b), "${1}...")
+	s = keyPattern.ReplaceAllString(s, "${1}...${2}...")
 	return portPattern.ReplaceAllString(s, "127.0.0.1:PORT")
 }
 

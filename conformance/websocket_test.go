@@ -231,7 +231,7 @@ func wsServer(t *testing.T, fault string) *conformance.Server {
 	s.Config.ErrorLog = log.New(io.Discard, "", 0)
 	s.Start()
 	t.Cleanup(s.Close)
-	return &conformance.Server{URL: s.URL, WebSocket: true, Patience: 500 * time.Millisecond}
+	return &conformance.Server{URL: s.URL, WebSocket: true, Patience: 2 * time.Second}
 }
 
 func has(h http.Header, name, word string) bool {
@@ -295,7 +295,7 @@ func dialWS(ctx context.Context, rawURL, fault string) (*wsPeer, error) {
 	if u.Path == "/ws/chat" {
 		protocol = "Sec-WebSocket-Protocol: chat\r\n"
 	}
-	_, _ = io.WriteString(conn, "GET "+u.Path+" HTTP/1.1\r\nHost: "+u.Host+"\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: "+key+"\r\nSec-WebSocket-Version: 13\r\n"+protocol+"\r\n")
+	_, _ = io.WriteString(conn, "GET "+u.RequestURI()+" HTTP/1.1\r\nHost: "+u.Host+"\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: "+key+"\r\nSec-WebSocket-Version: 13\r\n"+protocol+"\r\n")
 	r := bufio.NewReader(conn)
 	res, err := http.ReadResponse(r, nil)
 	switch {

@@ -44,8 +44,8 @@ receive(nng_stream *s, nng_aio *aio)
 
 	nng_aio_set_msg(aio, NULL);
 	nng_stream_recv(s, aio);
-	// In the library as published a receive that begins on a connection that has ended stays
-	// forever (defect W20).
+	// In the library as published a receive that begins on a connection that has ended never
+	// returns (defect W20).
 	if (nng_stream_get_bool(s, NNG_OPT_WS_RECV_TEXT, &b) == NNG_ECLOSED) {
 		nng_aio_cancel(aio);
 	}

@@ -32,7 +32,7 @@ typedef struct {
 } echo;
 
 // receive waits for the next message. In the library as published a receive that begins on a
-// connection that has ended stays forever (defect W20), so it is looked at; the lock keeps the
+// connection that has ended never returns (defect W20), so it is looked at; the lock keeps the
 // callback waiting until that is done.
 static nng_mtx *lock;
 
