@@ -20,7 +20,7 @@ import (
 
 // SetVersion is the version of the set of cases: the first number changes when the meaning of
 // a case does, the second one when there are more.
-const SetVersion = "0.1.0"
+const SetVersion = "0.2.0"
 
 // A Role is what is tested: a server or a client, of HTTP or of WebSocket.
 type Role string

@@ -525,7 +525,12 @@ func TestWSPeerCloses(t *testing.T) {
 
 // A close frame is answered with its own code, or with 1000 (W6).
 func TestWSCloseAnswered(t *testing.T) {
-	for payload, code := range map[string]int{"\x03\xe9": 1001, "\x0f\xa0bye": 4000, "": 1000} {
+	for payload, code := range map[string]int{
+		"\x03\xe9": 1001, "\x0f\xa0bye": 4000, "": 1000, "\x03\xf6": 1014, "\x0b\xb8": 3000, "\x13\x87": 4999,
+		// What may not be sent does not come back (RFC 6455, section 7.4).
+		"\x03": 1002, "\x00\x00": 1002, "\x03\xe7": 1002, "\x03\xec": 1002, "\x03\xed": 1002, "\x03\xee": 1002,
+		"\x03\xf7": 1002, "\x0b\xb7": 1002, "\x13\x88": 1002, "\xff\xff": 1002,
+	} {
 		l := newWSListener(t, anyWS)
 		raw := rawWS(t, l)
 		server := acceptWS(t, l)
@@ -1238,6 +1243,7 @@ func TestWSWords(t *testing.T) {
 			{"upgrade: WEBSOCKET\r\nconnection: Keep-Alive, Upgrade\r\n", true},
 			{"Upgrade: WebSocket\r\nConnection: upgrade,keep-alive\r\n", true},
 			{"Upgrade: websocket2\r\nConnection: Upgrade\r\n", false},
+			{"Upgrade: websocket, h2c\r\nConnection: Upgrade\r\n", false}, // RFC 6455, section 4.1
 			{"Upgrade: websocket\r\nConnection: keep-alive\r\n", false},
 			{"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Protocol: b\r\n", true},
 			{"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Protocol: c\r\n", false},
