@@ -39,7 +39,11 @@ func (l *listCmd) Run(context.Context) error {
 		}
 		fmt.Printf("  %-*s  %-6s  %s\n", width, c.ID, c.Level, c.Title)
 	}
-	fmt.Printf("\n%s in %d topics, version %s\n", count(len(cases)), len(counts), conformance.SetVersion)
+	topics := "topics"
+	if len(counts) == 1 {
+		topics = "topic"
+	}
+	fmt.Printf("\n%s in %d %s, version %s\n", count(len(cases)), len(counts), topics, conformance.SetVersion)
 	return nil
 }
 
@@ -144,10 +148,14 @@ func others(c *conformance.Case) (string, error) {
 	return string(b), err
 }
 
-// empty reports whether a value is none, and takes what is none out of one that has others.
+// empty reports whether a value is none, takes what is none out of one that has others, and cuts
+// what is long.
 func empty(n *yaml.Node) bool {
 	switch n.Kind {
 	case yaml.ScalarNode:
+		if more := len(n.Value) - shownBytes; more > 0 {
+			n.Value = fmt.Sprintf("%s ... and %d characters more", n.Value[:shownBytes], more)
+		}
 		return slices.Contains([]string{"", "null", "0", "false"}, n.Value)
 	case yaml.MappingNode:
 		var rest []*yaml.Node
