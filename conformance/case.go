@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"go.yaml.in/yaml/v3"
@@ -177,7 +178,12 @@ func (c *Case) Role() Role { return c.topic.Role }
 var files embed.FS
 
 // Cases returns all cases, in the order of their topics and files. They must not be changed.
-func Cases() ([]*Case, error) { return load(files) }
+func Cases() ([]*Case, error) {
+	all, err := loaded()
+	return slices.Clone(all), err
+}
+
+var loaded = sync.OnceValues(func() ([]*Case, error) { return load(files) })
 
 // SetHash identifies the cases: recordings say which they were made with.
 func SetHash() string {
