@@ -284,21 +284,95 @@ func TestKnown(t *testing.T) {
 		return conformance.Finding{ID: id, Verdict: v, Deliveries: []conformance.Observed{{Delivery: conformance.One, Outcome: o}}}
 	}
 	rep := &conformance.Report{Cases: []conformance.Finding{
-		finding("a/same", conformance.Same, "200"), finding("a/new", conformance.Forbidden, "200, closed"),
-		finding("a/changed", conformance.Forbidden, "500"), finding("a/gone", conformance.Allowed, "400"),
-		finding("a/known", conformance.SameBroken, "204"),
+		finding("request-line/get", conformance.Same, "200"), finding("request-line/post", conformance.Forbidden, "200, closed"),
+		finding("chunks/two-chunks", conformance.Forbidden, "500"), finding("hosts/no-host", conformance.Allowed, "400"),
+		finding("hosts/two-hosts", conformance.SameBroken, "204"),
 	}}
-	k := conformance.Known{"a/changed": "501", "a/gone": "200", "a/known": "204"}
+	k := conformance.Known{"chunks/two-chunks": "501", "hosts/no-host": "200", "hosts/two-hosts": "204", "hosts/nothing": "200"}
 	news := k.News(rep)
-	require.Len(t, news, 3)
-	assert.Contains(t, news[0], "a/changed")
-	assert.Contains(t, news[1], "a/gone")
-	assert.Contains(t, news[2], "a/new")
+	require.Len(t, news, 4)
+	assert.Contains(t, news[0], "chunks/two-chunks")
+	assert.Contains(t, news[1], "hosts/no-host")
+	assert.Contains(t, news[2], "hosts/nothing: listed as a difference, and there is no such case")
+	assert.Contains(t, news[3], "request-line/post")
 	k.Update(rep)
 	assert.Empty(t, k.News(rep))
+	assert.NotContains(t, k, "hosts/nothing")
+
+	// What could not be played cannot be known.
+	down := &conformance.Report{Cases: []conformance.Finding{finding("chunks/two-chunks", conformance.NotPlayed, "")}}
+	k.Update(down)
+	assert.Equal(t, "500", k["chunks/two-chunks"])
+	assert.Len(t, k.News(down), 1)
 	file := filepath.Join(t.TempDir(), "known.yaml")
 	require.NoError(t, k.Save(file))
 	again, err := conformance.LoadKnown(file)
 	require.NoError(t, err)
 	assert.Equal(t, k, again)
+}
+
+// A follow-up that has got something in front of it is none.
+func TestFollowUpIsWhole(t *testing.T) {
+	url := faulty{out: replace(`"method":"GET","target":"/\?follow-up"`, `"method":"12345GET","target":"/?follow-up"`)}.serve(t)
+	rep, err := conformance.Run{Cases: cases(t, "bodies/body-unread"), Deliveries: []conformance.Delivery{conformance.One},
+		Server: &conformance.Server{URL: url}}.Do(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, conformance.Forbidden, rep.Cases[0].Verdict, rep.Cases[0].Answer())
+}
+
+// A run in which nothing can be played is no run, and cases without a delivery are none that were.
+func TestNothingPlayed(t *testing.T) {
+	_, err := conformance.Run{Cases: cases(t, "client-framing/head"), Server: &conformance.Server{URL: standard(t)}}.Do(t.Context())
+	assert.ErrorContains(t, err, "none of the 1 cases can be played")
+	rep, err := conformance.Run{Cases: cases(t, "request-line/get", "responses/hijack"), Deliveries: []conformance.Delivery{conformance.Apart},
+		Server: &conformance.Server{URL: standard(t)}}.Do(t.Context())
+	require.NoError(t, err)
+	assert.Len(t, rep.Cases, 1)
+	assert.Equal(t, map[string]int{"they have none of these deliveries": 1}, rep.LeftOut)
+}
+
+// A server that sends without an end costs neither all memory nor all time.
+func TestEndless(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\n\r\n")
+				for b := make([]byte, 1<<20); err == nil; {
+					_, err = c.Write(b)
+				}
+			}()
+		}
+	}()
+	rep, err := conformance.Run{Cases: cases(t, "request-line/get"), Deliveries: []conformance.Delivery{conformance.One},
+		Server: &conformance.Server{URL: "http://" + l.Addr().String()}}.Do(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, conformance.Forbidden, rep.Cases[0].Verdict)
+	assert.Contains(t, rep.Cases[0].Answer(), "endless")
+
+	drip, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer drip.Close()
+	go func() {
+		c, err := drip.Accept()
+		if err != nil {
+			return
+		}
+		defer c.Close()
+		for err == nil {
+			_, err = io.WriteString(c, "H")
+			time.Sleep(20 * time.Millisecond)
+		}
+	}()
+	rep, err = conformance.Run{Cases: cases(t, "request-line/get"), Deliveries: []conformance.Delivery{conformance.One},
+		Server: &conformance.Server{URL: "http://" + drip.Addr().String(), Patience: 100 * time.Millisecond}}.Do(t.Context())
+	require.NoError(t, err)
+	assert.Contains(t, rep.Cases[0].Answer(), "endless")
 }

@@ -66,10 +66,16 @@ func (c *Case) breaks(r *Result) string {
 		return "allowed: " + strings.Join(c.Allowed, "; or ")
 	case r.Wrong != "":
 		return r.Wrong
-	case strings.Contains(string(r.Outcome), "malformed("):
-		return "what came is malformed"
-	case strings.Contains(string(r.Outcome), "crashed"):
-		return "the client has crashed"
+	}
+	for _, part := range r.Outcome.parts() {
+		switch {
+		case strings.HasPrefix(part, "malformed("):
+			return "what came is malformed"
+		case part == string(Crashed):
+			return "the client has crashed"
+		case part == endless:
+			return "it does not come to an end"
+		}
 	}
 	return ""
 }

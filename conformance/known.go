@@ -26,12 +26,29 @@ func LoadKnown(file string) (Known, error) {
 	if err := yaml.Unmarshal(b, &k); err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
+	if k == nil { // the file says "null"
+		k = make(Known)
+	}
 	return k, nil
+}
+
+// unknown returns the ids that no case has.
+func (k Known) unknown() (ids []string) {
+	all, _ := Cases() // there is a test that they can be read
+	for id := range k {
+		if !slices.ContainsFunc(all, func(c *Case) bool { return c.ID == id }) {
+			ids = append(ids, id)
+		}
+	}
+	return ids
 }
 
 // News returns what of a report is not as the known differences say, a line for each case, in
 // the order of the ids.
 func (k Known) News(rep *Report) (news []string) {
+	for _, id := range k.unknown() {
+		news = append(news, id+": listed as a difference, and there is no such case")
+	}
 	for i := range rep.Cases {
 		if text := k.Check(&rep.Cases[i]); text != "" {
 			news = append(news, rep.Cases[i].ID+": "+text)
@@ -45,6 +62,8 @@ func (k Known) News(rep *Report) (news []string) {
 func (k Known) Check(f *Finding) string {
 	answer, listed := k[f.ID]
 	switch {
+	case f.Verdict == NotPlayed: // which is no outcome that one could know
+		return f.Words() + ": " + f.Answer()
 	case f.Verdict.fine() && listed:
 		return "listed as a difference, and there is none any more"
 	case !f.Verdict.fine() && !listed:
@@ -55,10 +74,17 @@ func (k Known) Check(f *Finding) string {
 	return ""
 }
 
-// Update makes k say what the report says, for the cases that were played.
+// Update makes k say what the report says, for the cases that were played, and drops ids that no
+// case has.
 func (k Known) Update(rep *Report) {
+	for _, id := range k.unknown() {
+		delete(k, id)
+	}
 	for i := range rep.Cases {
 		f := &rep.Cases[i]
+		if f.Verdict == NotPlayed {
+			continue
+		}
 		delete(k, f.ID)
 		if !f.Verdict.fine() {
 			k[f.ID] = f.Answer()

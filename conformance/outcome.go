@@ -51,6 +51,10 @@ const Silence Outcome = "silence"
 // Crashed is the outcome of a case that has ended a server that the kit has started.
 const Crashed Outcome = "crashed"
 
+// endless is what an outcome ends with when the kit ended the connection, because more came than any
+// case asks for, or for longer.
+const endless = "endless"
+
 const (
 	followUpTarget = "/?follow-up"
 	followUp       = "GET " + followUpTarget + " HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n"
@@ -79,6 +83,11 @@ func (r *Response) echo() *Echo {
 		return nil
 	}
 	return e
+}
+
+// followUp reports whether it is the echo of the follow-up, as that was sent.
+func (e *Echo) followUp() bool {
+	return e.Target == followUpTarget && e.Method == "GET" && e.Body == ""
 }
 
 func (e *Echo) short(names []string) string {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"io"
 	"net"
 	"net/url"
 	"regexp"
@@ -66,6 +67,9 @@ type Event struct {
 const (
 	defaultPatience = 3 * time.Second
 	pauseOfSplit    = 15 * time.Millisecond
+	// What comes is more than any case asks for, or takes longer than any case has to.
+	receivedMost  = 24 << 20
+	patienceTimes = 10
 	// A trace has so many bytes of an event.
 	traceMost = 64 << 10
 	// A follow-up that is sent apart comes so late when there is no answer to wait for.
@@ -97,6 +101,13 @@ func (s *Server) Play(ctx context.Context, c *Case, d Delivery) (*Result, error)
 	defer first.close()
 	stop := context.AfterFunc(ctx, first.close)
 	defer stop()
+	last := time.AfterFunc(patienceTimes*first.patience, func() {
+		first.mu.Lock()
+		first.endless = true
+		first.mu.Unlock()
+		first.close()
+	})
+	defer last.Stop()
 	sent, err := c.Bytes(first.host)
 	if err != nil {
 		return nil, err
@@ -155,6 +166,7 @@ type player struct {
 	received []byte
 	end      string // how the connection has ended
 	reset    bool   // by the client
+	endless  bool   // the kit has ended it, because the server did not
 	trace    []Event
 }
 
@@ -231,6 +243,10 @@ func (p *player) receive() {
 		if n > 0 {
 			p.received = append(p.received, buf[:n]...)
 			p.note(Event{Received: bytes.Clone(buf[:n])})
+		}
+		if len(p.received) > receivedMost && err == nil {
+			p.endless, err = true, io.EOF
+			p.raw.Close()
 		}
 		if err != nil {
 			p.end = p.endOf(err)
@@ -471,7 +487,7 @@ func (p *player) parts(res *Result) (parts []string) {
 		res.Announced = r.last()
 		parts = append(parts, s)
 		e := r.echo()
-		if e != nil && c.Understood != nil && e.Target != followUpTarget && !res.understood {
+		if e != nil && c.Understood != nil && !e.followUp() && !res.understood {
 			res.understood = true
 			res.Wrong = c.Understood.wrong(e, p.first)
 		}
@@ -495,6 +511,8 @@ func (p *player) parts(res *Result) (parts []string) {
 		parts = append(parts, "data("+printableQuoted(toLatin1(got.data))+")")
 	}
 	switch {
+	case p.endless:
+		parts = append(parts, endless)
 	case p.reset:
 		parts = append(parts, "reset")
 	case p.end != "" && overTLS && !raw:

@@ -26,7 +26,7 @@ type Process struct {
 	URL, Secure string
 	// Stop asks the server to stop, as an interrupt does, and returns at once.
 	Stop func()
-	// Kill ends the server if it is still there.
+	// Kill ends the server if it is still there. It must be set, as Stop and Gone.
 	Kill func()
 	// Gone is closed when the server has ended.
 	Gone <-chan struct{}
@@ -65,6 +65,7 @@ type keeper struct {
 
 	mu      sync.Mutex
 	running *Process
+	failed  error    // it could not be started again
 	crashes []string // how it has ended, each time
 }
 
@@ -79,9 +80,14 @@ func (k *keeper) get(ctx context.Context) (*Process, error) {
 		k.crashes = append(k.crashes, k.running.how())
 		k.running = nil
 	}
+	if k.failed != nil { // each case would wait for that again
+		return nil, k.failed
+	}
 	p, err := k.start(ctx)
 	if err == nil {
 		k.running = p
+	} else if ctx.Err() == nil {
+		k.failed = err
 	}
 	return p, err
 }
@@ -167,7 +173,7 @@ func (pl *place) died(closed bool) bool {
 	}
 	if !pl.proc.waitGone(defaultPatience) {
 		pl.proc.Kill() // it is there, and of no use to anybody
-		<-pl.proc.Gone
+		pl.proc.waitGone(defaultPatience)
 	}
 	return true
 }

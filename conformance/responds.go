@@ -23,7 +23,7 @@ func (want *Responds) wrong(all []*Response) string {
 	}
 	i := slices.IndexFunc(all, func(r *Response) bool {
 		e := r.echo()
-		return r.Status == want.Status && (e == nil || e.Target != followUpTarget)
+		return r.Status == want.Status && (e == nil || !e.followUp())
 	})
 	if i < 0 {
 		return ""

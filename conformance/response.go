@@ -77,7 +77,7 @@ func parseResponse(b []byte, method string, ended bool) (r *Response, rest []byt
 			return nil, nil, errors.New("field-line")
 		}
 		value = strings.Trim(value, " \t")
-		if strings.ContainsFunc(value, func(c rune) bool { return c < ' ' && c != '\t' || c == 0x7F }) {
+		if strings.ContainsFunc(value, isControl) {
 			return nil, nil, errors.New("field-value")
 		}
 		r.Fields = append(r.Fields, Field{name, value})
@@ -111,7 +111,8 @@ func parseStatusLine(line string) (int, error) {
 	version, rest, _ := strings.Cut(line, " ")
 	status, _, ok := strings.Cut(rest, " ")
 	n, err := strconv.Atoi(status)
-	if version != "HTTP/1.1" && version != "HTTP/1.0" || !ok || len(status) != 3 || err != nil || n < 100 {
+	if version != "HTTP/1.1" && version != "HTTP/1.0" || !ok || len(status) != 3 || err != nil || n < 100 ||
+		strings.ContainsFunc(line, isControl) {
 		return 0, errors.New("status-line")
 	}
 	return n, nil
@@ -132,7 +133,8 @@ func (r *Response) framing(method string) (length int, chunked bool, err error) 
 	}
 	length = -1
 	if len(lengths) > 0 {
-		if length, err = strconv.Atoi(lengths[0]); err != nil || length < 0 || lengths[0][0] == '+' {
+		n, e := strconv.ParseUint(lengths[0], 10, 62) // digits alone
+		if length, err = int(n), e; err != nil {
 			return 0, false, errors.New("content-length")
 		}
 	}
@@ -163,9 +165,12 @@ func (r *Response) chunks(b []byte, ended bool) (*Response, []byte, error) {
 		if !ok {
 			return more()
 		}
-		digits, _, _ := strings.Cut(string(line), ";")
-		n, err := strconv.ParseUint(strings.TrimRight(digits, " \t"), 16, 31)
-		if err != nil {
+		digits, _, extended := strings.Cut(string(line), ";")
+		if extended { // there may be blanks before it
+			digits = strings.TrimRight(digits, " \t")
+		}
+		n, err := strconv.ParseUint(digits, 16, 31)
+		if err != nil || strings.ContainsFunc(string(line), isControl) {
 			return nil, nil, errors.New("chunk-size")
 		}
 		if b = rest; n == 0 {
@@ -189,11 +194,14 @@ func (r *Response) chunks(b []byte, ended bool) (*Response, []byte, error) {
 		if b = rest; len(line) == 0 {
 			return r, b, nil
 		}
-		if name, _, ok := strings.Cut(string(line), ":"); !ok || !isToken(name) {
+		if name, value, ok := strings.Cut(string(line), ":"); !ok || !isToken(name) || strings.ContainsFunc(value, isControl) {
 			return nil, nil, errors.New("trailer")
 		}
 	}
 }
+
+// isControl reports whether a character may be in no field value, reason or extension.
+func isControl(c rune) bool { return c < ' ' && c != '\t' || c == 0x7F }
 
 func isToken(s string) bool {
 	return s != "" && !strings.ContainsFunc(s, func(c rune) bool {
@@ -207,7 +215,7 @@ func (r *Response) short(fields, echoed []string) string {
 	var b strings.Builder
 	e := r.echo()
 	switch {
-	case e != nil && e.Target == followUpTarget:
+	case e != nil && e.followUp():
 		b.WriteString("follow-up")
 	case e != nil:
 		fmt.Fprintf(&b, "%d echo(%s)", r.Status, e.short(echoed))
@@ -215,7 +223,7 @@ func (r *Response) short(fields, echoed []string) string {
 		fmt.Fprintf(&b, "%d", r.Status)
 	}
 	for _, name := range fields {
-		if e == nil || e.Target != followUpTarget {
+		if e == nil || !e.followUp() {
 			fmt.Fprintf(&b, " %s=%q", strings.ToLower(name), r.Values(name))
 		}
 	}

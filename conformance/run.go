@@ -3,10 +3,12 @@ package conformance
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -71,8 +73,13 @@ func (r Run) Do(ctx context.Context) (*Report, error) {
 			defer server.keep.stop()
 		}
 	}
+	asked := len(cases)
 	cases = slices.DeleteFunc(slices.Clone(cases), func(c *Case) bool {
 		if r.subject(c) == nil {
+			return true
+		}
+		if r.Deliveries != nil && !slices.ContainsFunc(c.deliveries(), func(d Delivery) bool { return slices.Contains(r.Deliveries, d) }) {
+			leftOut["they have none of these deliveries"]++
 			return true
 		}
 		if !c.Role().ofServer() {
@@ -84,6 +91,9 @@ func (r Run) Do(ctx context.Context) (*Report, error) {
 		}
 		return why != ""
 	})
+	if len(cases) == 0 {
+		return nil, fmt.Errorf("none of the %d cases can be played%s", asked, reasons(leftOut))
+	}
 	parallel := r.Parallel
 	if parallel <= 0 {
 		parallel = 16
@@ -93,12 +103,12 @@ func (r Run) Do(ctx context.Context) (*Report, error) {
 	next := make(chan int)
 	var wg sync.WaitGroup
 	var mu sync.Mutex
-	var alone sync.RWMutex // a case that is tried again has the server for itself
+	var w waiting
 	done := 0
 	for range parallel {
 		wg.Go(func() {
 			for i := range next {
-				findings[i] = r.play(ctx, cases[i], &alone)
+				findings[i] = r.play(ctx, cases[i], &w)
 				mu.Lock()
 				done++
 				if r.Progress != nil {
@@ -132,7 +142,26 @@ func (r Run) Do(ctx context.Context) (*Report, error) {
 	return rep, nil
 }
 
-func (r Run) play(ctx context.Context, c *Case, alone *sync.RWMutex) Finding {
+// reasons says why cases were left out, each after a colon or a semicolon.
+func reasons(leftOut map[string]int) string {
+	if len(leftOut) == 0 {
+		return ": there is no server, or no client, of their roles"
+	}
+	return ": " + strings.Join(slices.Sorted(maps.Keys(leftOut)), "; ")
+}
+
+// A waiting has what the cases share that are tried again.
+type waiting struct {
+	alone sync.RWMutex // such a case has the subject for itself
+	// silent is how many were silent then, too, with none that was not since. A subject that
+	// has stopped must not cost the patience of every case.
+	silent atomic.Int32
+}
+
+// silentMost is how many cases are tried again in vain before none is any more.
+const silentMost = 5
+
+func (r Run) play(ctx context.Context, c *Case, w *waiting) Finding {
 	f := Finding{ID: c.ID, Title: c.Title, Level: c.Level, Source: c.Source, Defect: c.Defect, Verdict: Same}
 	subject := r.subject(c)
 	start := time.Now()
@@ -148,15 +177,22 @@ func (r Run) play(ctx context.Context, c *Case, alone *sync.RWMutex) Finding {
 		if recorded != nil {
 			o.Reference = recorded.Outcome(d)
 		}
-		alone.RLock()
+		w.alone.RLock()
 		res, err := subject.Play(ctx, c, d)
-		alone.RUnlock()
-		if err != nil || res.Outcome.timedOut() && (recorded == nil || res.Outcome != recorded.Outcome(d)) {
-			alone.Lock()
+		w.alone.RUnlock()
+		silent := err == nil && res.Outcome.timedOut() && (recorded == nil || res.Outcome != recorded.Outcome(d))
+		if err != nil || silent && w.silent.Load() < silentMost {
+			w.alone.Lock()
 			if res2, err2 := subject.patient().Play(ctx, c, d); err2 == nil {
 				res, err = res2, nil
 			}
-			alone.Unlock()
+			w.alone.Unlock()
+			if err == nil && res.Outcome.timedOut() {
+				w.silent.Add(1)
+			}
+		}
+		if err == nil && !res.Outcome.timedOut() {
+			w.silent.Store(0)
 		}
 		if err != nil {
 			o.Verdict, o.Error = NotPlayed, err.Error()

@@ -189,7 +189,7 @@ func (p *player) awaitFollowUp() bool {
 	return p.awaitThat(func(all []byte) bool {
 		return slices.ContainsFunc(responses(all, false, []string{method}).all, func(r *Response) bool {
 			e := r.echo()
-			return e != nil && e.Target == followUpTarget
+			return e != nil && e.followUp()
 		})
 	})
 }

@@ -109,6 +109,8 @@ func (w *wsPlayer) serverOutcome(first []byte) Outcome {
 // outcome adds how the connection has ended. The lock is held.
 func (w *wsPlayer) outcome(parts []string, followed bool) Outcome {
 	switch {
+	case w.endless:
+		parts = append(parts, endless)
 	case w.failed || followed: // how it would have ended nobody knows, or wants to
 	case w.end != "":
 		parts = append(parts, "closed")

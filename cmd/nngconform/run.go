@@ -9,6 +9,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/gonng/nnghttp/conformance"
 	page "github.com/gonng/nnghttp/conformance/report"
@@ -35,6 +37,11 @@ type runCmd struct {
 }
 
 func (r *runCmd) Run(ctx context.Context) error {
+	for _, d := range r.Delivery {
+		if !slices.Contains(conformance.Deliveries, d) {
+			return fmt.Errorf("there is no delivery %q; there are one, apart, split and bytes", d)
+		}
+	}
 	cases, err := r.cases()
 	if err != nil {
 		return err
@@ -118,10 +125,12 @@ func exact(f *conformance.Finding) bool {
 
 // known returns the known differences, none if there is no file of them.
 func (r *runCmd) known() (conformance.Known, error) {
-	if r.Known == "" {
-		if r.Fix {
-			return nil, errors.New("--fix needs --known FILE")
-		}
+	switch {
+	case r.Exact && r.Known != "":
+		return nil, errors.New("--exact is for what has no known differences; leave out --known")
+	case r.Fix && r.Known == "":
+		return nil, errors.New("--fix needs --known FILE")
+	case r.Known == "":
 		return nil, nil
 	}
 	known, err := conformance.LoadKnown(r.Known)
@@ -133,20 +142,38 @@ func (r *runCmd) known() (conformance.Known, error) {
 
 // judge compares with the reference, or with the known differences.
 func (r *runCmd) judge(report *conformance.Report, known conformance.Known) error {
+	// A crash is told of the case that brought it about, if that is known; there may be others.
+	crashed := len(report.Crashes) > 0
+	for _, answer := range known {
+		crashed = crashed && !strings.Contains(answer, string(conformance.Crashed))
+	}
 	if r.Exact {
 		for i := range report.Cases {
 			if !exact(&report.Cases[i]) {
 				return errDiffers
 			}
 		}
+		if crashed {
+			return errDiffers
+		}
 		return nil
 	}
 	if r.Fix {
 		known.Update(report)
-		return known.Save(r.Known)
+		if err := known.Save(r.Known); err != nil {
+			return err
+		}
+		fmt.Printf("%s has %d differences\n", r.Known, len(known))
+		if n := report.Count(conformance.NotPlayed); n > 0 {
+			return fmt.Errorf("%d cases could not be played: what is known of them has not changed", n)
+		}
+		return nil
 	}
 	news := known.News(report)
-	if len(news) == 0 {
+	if len(news) == 0 && !crashed {
+		if n := len(known); n > 0 {
+			fmt.Printf("%s has all that differs\n", r.Known)
+		}
 		return nil
 	}
 	if r.Known != "" {

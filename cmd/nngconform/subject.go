@@ -40,6 +40,8 @@ func (s *subject) prepare(run *conformance.Run) (stop func(), err error) {
 		return nil, errors.New("either the server runs (--addr), or it is to be started (--cmd)")
 	case s.Addr == "" && s.Cmd == "" && s.ClientCmd == "":
 		return nil, errors.New("say what to test: --addr URL, --cmd COMMAND, or --client-cmd COMMAND")
+	case s.Addr != "" && !strings.HasPrefix(s.Addr, "http://") && !strings.HasPrefix(s.Addr, "https://"):
+		return nil, fmt.Errorf("--addr %s: a URL is needed, as http://127.0.0.1:8080", s.Addr)
 	case s.Addr != "" || s.Cmd != "":
 		if run.Server, stop, err = s.server(); err != nil {
 			return nil, err
@@ -103,7 +105,7 @@ func (s *subject) startOnce(ctx context.Context, cert *conformance.Certificate) 
 	} else if addrs = addrs[:1]; s.OverTLS {
 		return nil, errors.New("--over-tls needs {tls-port} or {tls-addr} in the command")
 	}
-	cmd := exec.Command("sh", "-c", "exec "+command)
+	cmd := exec.Command("sh", "-c", command)
 	procgroup.Set(cmd)
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe() // a server may end when this does
@@ -126,14 +128,26 @@ func (s *subject) startOnce(ctx context.Context, cert *conformance.Certificate) 
 	}()
 	p.Gone = gone
 	p.Err = func() error { return ended }
-	p.Kill = func() { procgroup.Kill(cmd) }
+	p.Kill = func() {
+		procgroup.Kill(cmd)
+		out.Close() // somebody outside of the group may have it
+	}
 	p.Stop = func() {
 		in.Close()
 		procgroup.Interrupt(cmd)
 	}
 	p.Crashed = func() bool {
 		status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus)
-		return ok && status.Signaled() && status.Signal() != os.Interrupt && status.Signal() != os.Kill
+		if !ok {
+			return false
+		}
+		signal := status.Signal()
+		if code := status.ExitStatus(); code > 128 { // what a shell says of a signal
+			signal = syscall.Signal(code - 128)
+		} else if !status.Signaled() {
+			return false
+		}
+		return signal != syscall.SIGINT && signal != syscall.SIGKILL && signal != syscall.SIGTERM
 	}
 	for _, addr := range addrs {
 		if err := s.awaitListening(ctx, p, addr); err != nil {

@@ -49,9 +49,8 @@ type (
 	}
 )
 
-// JUnit writes a report as JUnit's XML: a suite for each topic, a test for each case. A case
-// that could not be played is skipped; of the others those fail that wrong has something to say
-// of.
+// JUnit writes a report as JUnit's XML: a suite for each topic, a test for each case. Those fail
+// that wrong has something to say of, and each crash of the server is one more that fails.
 func JUnit(w io.Writer, rep *conformance.Report, wrong func(*conformance.Finding) string) error {
 	all := suites{Name: "nngconform: " + rep.Subject, Time: seconds(rep.Took)}
 	byTopic := make(map[string]*suite)
@@ -66,9 +65,6 @@ func JUnit(w io.Writer, rep *conformance.Report, wrong func(*conformance.Finding
 		t := testcase{Name: f.ID, Class: f.Topic, Time: seconds(f.Seconds)}
 		message := wrong(f)
 		switch {
-		case f.Verdict == conformance.NotPlayed:
-			t.Skipped = &skipped{"could not be played: " + whyNot(f)}
-			s.Skipped++
 		case message != "":
 			t.Failure = &failure{Message: firstLine(message), Type: string(f.Verdict), Text: Text(f)}
 			s.Failures++
@@ -79,6 +75,16 @@ func JUnit(w io.Writer, rep *conformance.Report, wrong func(*conformance.Finding
 		s.seconds += f.Seconds
 		s.Time = seconds(s.seconds)
 		s.Cases = append(s.Cases, t)
+	}
+	if len(rep.Crashes) > 0 {
+		s := &suite{Name: "crashes", Timestamp: rep.Started.Format("2006-01-02T15:04:05"), Time: seconds(0)}
+		for i, how := range rep.Crashes {
+			message := "the server has crashed: " + how
+			s.Cases = append(s.Cases, testcase{Name: fmt.Sprintf("crash %d", i+1), Class: s.Name, Time: seconds(0),
+				Failure: &failure{Message: message, Type: "crashed", Text: message}})
+		}
+		s.Tests, s.Failures = len(s.Cases), len(s.Cases)
+		all.Suites = append(all.Suites, s)
 	}
 	for _, s := range all.Suites {
 		all.Tests += s.Tests

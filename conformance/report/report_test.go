@@ -220,18 +220,19 @@ func TestJUnit(t *testing.T) {
 		finding("chunks/two", conformance.Forbidden, "200, follow-up", "400, closed"),
 		finding("chunks/known", conformance.Forbidden, "200, follow-up", "400, closed"),
 		finding("hosts/three", conformance.NotPlayed, "", "400, closed"))
+	rep.Crashes = []string{"signal: aborted"}
 	var b bytes.Buffer
 	require.NoError(t, JUnit(&b, rep, known.Check))
 	assert.True(t, strings.HasPrefix(b.String(), `<?xml version="1.0" encoding="UTF-8"?>`))
 	var s suites
 	require.NoError(t, xml.Unmarshal(b.Bytes(), &s))
-	assert.Equal(t, 4, s.Tests)
-	assert.Equal(t, 1, s.Failures)
-	require.Len(t, s.Suites, 2)
+	assert.Equal(t, 5, s.Tests)
+	assert.Equal(t, 3, s.Failures)
+	require.Len(t, s.Suites, 3)
 	chunks, hosts := s.Suites[0], s.Suites[1]
 	assert.Equal(t, "chunks", chunks.Name)
 	assert.Equal(t, [4]int{3, 1, 0, 0}, [4]int{chunks.Tests, chunks.Failures, chunks.Errors, chunks.Skipped})
-	assert.Equal(t, [4]int{1, 0, 0, 1}, [4]int{hosts.Tests, hosts.Failures, hosts.Errors, hosts.Skipped})
+	assert.Equal(t, [4]int{1, 1, 0, 0}, [4]int{hosts.Tests, hosts.Failures, hosts.Errors, hosts.Skipped})
 	assert.Equal(t, "0.750", chunks.Time)
 	assert.Nil(t, chunks.Cases[0].Failure)
 	f := chunks.Cases[1].Failure
@@ -243,7 +244,9 @@ func TestJUnit(t *testing.T) {
 	}
 	assert.Nil(t, chunks.Cases[2].Failure, "it is known")
 	assert.Contains(t, chunks.Cases[2].Out, "differs, the RFC forbids it")
-	assert.Contains(t, hosts.Cases[0].Skipped.Message, "connection refused")
+	require.NotNil(t, hosts.Cases[0].Failure, "what was not played is not well")
+	assert.Contains(t, hosts.Cases[0].Failure.Text, "connection refused")
+	assert.Equal(t, "the server has crashed: signal: aborted", s.Suites[2].Cases[0].Failure.Message)
 
 	b.Reset()
 	require.NoError(t, JUnit(&b, hostileReport(), conformance.Known(nil).Check))
