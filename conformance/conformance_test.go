@@ -52,7 +52,7 @@ func TestRecordings(t *testing.T) {
 	all := cases(t)
 	readme, err := os.ReadFile("../README.md")
 	require.NoError(t, err)
-	assert.Contains(t, string(readme), fmt.Sprintf("plays %d requests", len(all)))
+	assert.Contains(t, string(readme), fmt.Sprintf("has %d cases", len(all)))
 	for _, name := range conformance.Recordings() {
 		rec, err := conformance.LoadRecording(name)
 		require.NoError(t, err)

@@ -26,15 +26,15 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// build compiles an example. Those that serve use port 8080, which may be taken here,
-// so the source is built with another address in its place.
+// build compiles an example. Those that serve use port 8080, or 8443 for https, which may be
+// taken here, so the source is built with another address instead.
 func build(t *testing.T, name, addr string) string {
 	t.Helper()
 	source, err := os.ReadFile(filepath.Join(name, "main.go"))
 	require.NoError(t, err)
 	dir := t.TempDir()
 	file := filepath.Join(dir, "main.go")
-	changed := strings.ReplaceAll(string(source), "127.0.0.1:8080", addr)
+	changed := strings.NewReplacer("127.0.0.1:8080", addr, "127.0.0.1:8443", addr).Replace(string(source))
 	require.NoError(t, os.WriteFile(file, []byte(changed), 0o600))
 	bin := filepath.Join(dir, name)
 	out, err := exec.Command("go", "build", "-o", bin, file).CombinedOutput()

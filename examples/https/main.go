@@ -55,7 +55,7 @@ func main() {
 			log.Print(err)
 		}
 	})
-	if err := server.ListenAndServe("https://127.0.0.1:8080"); !errors.Is(err, http.ErrServerClosed) {
+	if err := server.ListenAndServe("https://127.0.0.1:8443"); !errors.Is(err, http.ErrServerClosed) {
 		log.Fatal(err)
 	}
 }

@@ -108,6 +108,8 @@ var elsewhere = []struct{ command, where string }{
 	{"cmake ", "scripts/test-build"},
 	{"go run ./cmd/nngconform run ", "cmd/nngconform: TestReports, with a server of its own"},
 	{"nngconform ", "cmd/nngconform: TestReports, TestShow"},
+	{"go install github.com/gonng/nnghttp/cmd/nngconform@latest", "cmd/nngconform: TestInstall, from this checkout"},
+	{"go build -o nngconform ./cmd/nngconform", "cmd/nngconform: TestInstall"},
 }
 
 // TestCommands runs what the pages tell people to type. Targets of make are looked up,
