@@ -271,7 +271,7 @@ type process struct {
 // startProcess starts a command, and has it make one request. What can't do that can't be tested, and
 // what ends later has crashed.
 func startProcess(ctx context.Context, command string, patience time.Duration) (*process, error) {
-	p := &process{cmd: exec.Command("sh", "-c", "exec "+command), lines: make(chan []byte, 1), gone: make(chan struct{})}
+	p := &process{cmd: exec.Command("sh", "-c", command), lines: make(chan []byte, 1), gone: make(chan struct{})}
 	procgroup.Set(p.cmd)
 	p.cmd.Stderr = os.Stderr
 	var err error
