@@ -35,8 +35,9 @@ type Client struct {
 	// it the cases of that role are left out.
 	WebSocket bool
 
-	mu   sync.Mutex
-	idle []*process
+	mu    sync.Mutex
+	idle  []*process
+	wrong error // why the command could not be started the last time
 }
 
 // A ClientFunc makes a request and tells what came of it. POST and PUT have the body "hello",
@@ -185,7 +186,22 @@ var (
 // six characters for a byte of it.
 const maxLine = 8 << 20
 
-// take returns a client that does nothing else in the meantime.
+// check makes sure that the client can be asked at all: its command is started, and kept for the first
+// case. Without that each case would find out for itself, and wait for it.
+func (c *Client) check(ctx context.Context) error {
+	c.mu.Lock()
+	c.wrong = nil
+	c.mu.Unlock()
+	a, err := c.take(ctx)
+	if err != nil {
+		return err
+	}
+	c.give(a)
+	return nil
+}
+
+// take returns a client that does nothing else in the meantime. A command that could not be started
+// is not tried again, which may take long: it would not be another one now.
 func (c *Client) take(ctx context.Context) (asker, error) {
 	switch {
 	case c.Func != nil:
@@ -200,8 +216,22 @@ func (c *Client) take(ctx context.Context) (asker, error) {
 		c.mu.Unlock()
 		return p, nil
 	}
+	wrong := c.wrong
 	c.mu.Unlock()
-	return startProcess(ctx, c.Command, cmp.Or(c.Patience, defaultPatience))
+	if wrong != nil {
+		return nil, wrong
+	}
+	p, err := startProcess(ctx, c.Command, cmp.Or(c.Patience, defaultPatience))
+	if err == nil {
+		return p, nil
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	c.wrong = err
+	c.mu.Unlock()
+	return nil, err
 }
 
 // give takes a client back for the next case, unless it has failed.
@@ -219,16 +249,15 @@ func (c *Client) give(a asker) {
 	c.idle = append(c.idle, p)
 }
 
-// Close ends the processes.
+// Close ends the processes, all at the same time: each may take a while.
 func (c *Client) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	var wg sync.WaitGroup
 	for _, p := range c.idle {
-		p.in.Close() // it may end when this does
+		wg.Go(p.end)
 	}
-	for _, p := range c.idle {
-		p.end()
-	}
+	wg.Wait()
 	c.idle = nil
 	return nil
 }
@@ -407,8 +436,9 @@ func (p *process) kill() {
 	<-p.gone
 }
 
-// end waits for the end of a process whose input has ended.
+// end ends the input of a process, and waits for the end of the process.
 func (p *process) end() {
+	p.in.Close()
 	t := time.AfterFunc(5*time.Second, func() {
 		procgroup.Kill(p.cmd)
 		p.out.Close()

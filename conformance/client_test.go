@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -34,6 +35,80 @@ func netHTTP(t *testing.T) conformance.ClientFunc {
 	rt := &http.Transport{DisableCompression: true}
 	t.Cleanup(rt.CloseIdleConnections)
 	return conformance.RoundTripper(rt)
+}
+
+// A client that cannot be asked at all is no matter of the cases.
+func TestClientThatCannotStart(t *testing.T) {
+	for name, x := range map[string]struct{ command, wrong string }{
+		"cannot be started": {"/no/such/client", "crashed"},
+		"ends at once":      {"true", "crashed"},
+		"writes no JSON":    {`sh -c 'read a; echo x'`, `"x"`},
+		"writes nothing":    {"sleep 60", "silence"},
+		"writes no line":    {"cat /dev/zero", "more than 8 MiB"},
+		"":                  {"", "neither"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := &conformance.Client{Command: x.command, Patience: 300 * time.Millisecond}
+			defer c.Close()
+			assert.ErrorContains(t, c.Check(t.Context()), x.wrong)
+		})
+	}
+	assert.NoError(t, (&conformance.Client{Func: netHTTP(t)}).Check(t.Context()))
+}
+
+// The process that was tried out is that of the first case.
+func TestClientCheckKeepsTheProcess(t *testing.T) {
+	starts := filepath.Join(t.TempDir(), "starts")
+	c := &conformance.Client{Command: fmt.Sprintf(`sh -c 'echo x >> %s; while read a; do echo "{\"status\":200}"; done'`, starts)}
+	defer c.Close()
+	require.NoError(t, c.Check(t.Context()))
+	playClient(t, c, "client-framing/content-length")
+	require.NoError(t, c.Check(t.Context()))
+	b, err := os.ReadFile(starts)
+	require.NoError(t, err)
+	assert.Equal(t, "x\n", string(b))
+}
+
+// A command that cannot be started any more is not tried for each case, but for each run.
+func TestClientThatCannotStartAgain(t *testing.T) {
+	dir := t.TempDir()
+	starts, broken := filepath.Join(dir, "starts"), filepath.Join(dir, "broken")
+	c := &conformance.Client{Command: fmt.Sprintf(`sh -c 'echo x >> %s; if test -e %s; then exit; fi; read a; echo "{\"status\":200}"'`, starts, broken)}
+	defer c.Close()
+	require.NoError(t, c.Check(t.Context()))
+	require.NoError(t, os.WriteFile(broken, nil, 0o666))
+	one := cases(t, "client-framing/content-length")[0]
+	res, err := c.Play(t.Context(), one, conformance.One)
+	require.NoError(t, err)
+	assert.Equal(t, conformance.Outcome("unsent, crashed"), res.Outcome)
+	for range 3 {
+		_, err = c.Play(t.Context(), one, conformance.One)
+		assert.ErrorContains(t, err, "no line of JSON")
+	}
+	b, err := os.ReadFile(starts)
+	require.NoError(t, err)
+	assert.Equal(t, "x\nx\n", string(b))
+	require.NoError(t, os.Remove(broken))
+	assert.NoError(t, c.Check(t.Context()))
+}
+
+// Clients that do not end by themselves are waited for at the same time.
+func TestClientCloseIsParallel(t *testing.T) {
+	t.Parallel()
+	starts := filepath.Join(t.TempDir(), "starts")
+	c := &conformance.Client{Command: fmt.Sprintf(`sh -c 'echo x >> %s; while read a; do echo "{\"status\":200}"; done; sleep 60'`, starts)}
+	rep, err := conformance.Run{Cases: cases(t, "client-framing/content-length", "client-framing/to-the-end",
+		"client-framing/two-content-lengths", "client-framing/head-chunked"), Client: c, Parallel: 4,
+		Deliveries: []conformance.Delivery{conformance.Bytes}}.Do(t.Context())
+	require.NoError(t, err)
+	require.Len(t, rep.Cases, 4)
+	start := time.Now()
+	require.NoError(t, c.Close())
+	assert.Less(t, time.Since(start), 9*time.Second)
+	b, err := os.ReadFile(starts)
+	require.NoError(t, err)
+	assert.Greater(t, len(b), len("x\n"), "there have to be several")
 }
 
 // A client that writes without an end costs the kit no memory, and is ended.
@@ -91,6 +166,7 @@ func TestClientThatDoesNotRead(t *testing.T) {
 
 	c = &conformance.Client{Command: command, Patience: time.Minute}
 	defer c.Close()
+	require.NoError(t, c.Check(t.Context()))
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	start := time.Now()
@@ -239,9 +315,6 @@ func TestClientProcesses(t *testing.T) {
 		command, answer string
 		verdict         conformance.Verdict
 	}{
-		"cannot be started":     {"/no/such/client", "error", conformance.NotPlayed},
-		"ends at once":          {"true", "error", conformance.NotPlayed},
-		"writes no JSON":        {`sh -c 'read a; echo x'`, "error", conformance.NotPlayed},
 		"crashes in a case":     {`sh -c "` + strings.ReplaceAll(good, `"`, `\"`) + `read a; exit 1"`, "unsent, crashed", conformance.Forbidden},
 		"hangs in a case":       {`sh -c "` + strings.ReplaceAll(good, `"`, `\"`) + `read a; exec sleep 60"`, "unsent, silence", conformance.Silent},
 		"writes something":      {`sh -c "` + strings.ReplaceAll(good, `"`, `\"`) + `read a; echo x; read a; echo y"`, "unsent, malformed(reply), malformed(reply)", conformance.Forbidden},
