@@ -2,7 +2,6 @@ package conformance
 
 import (
 	"bufio"
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -36,8 +35,9 @@ type Client struct {
 	// it the cases of that role are left out.
 	WebSocket bool
 
-	mu   sync.Mutex
-	idle []*process
+	mu    sync.Mutex
+	idle  []*process
+	wrong error // why the command could not be started the last time
 }
 
 // A ClientFunc makes a request and tells what came of it. POST and PUT have the body "hello",
@@ -170,7 +170,7 @@ func (c *Client) playOnce(ctx context.Context, one *Case, d Delivery, patience t
 }
 
 // An asker makes requests: a process, or a function. The error is errSilent if there was no
-// reply in time, and errCrashed if there will be none.
+// reply in time, errCrashed if there will be none, and errLong if it has no end.
 type asker interface {
 	// ask gives the client a line, and returns the line that it replies.
 	ask(ctx context.Context, line string, patience time.Duration) ([]byte, error)
@@ -179,9 +179,29 @@ type asker interface {
 var (
 	errSilent  = errors.New("no reply in time")
 	errCrashed = errors.New("the client has ended without a reply")
+	errLong    = errors.New("the client has written a line of more than 8 MiB")
 )
 
-// take returns a client that does nothing else in the meantime.
+// maxLine is how long a client's line may be. A body of a case has less than 1 MiB, and JSON at most
+// six characters for a byte of it.
+const maxLine = 8 << 20
+
+// check makes sure that the client can be asked at all: its command is started, and kept for the first
+// case. Without that each case would find out for itself, and wait for it.
+func (c *Client) check(ctx context.Context) error {
+	c.mu.Lock()
+	c.wrong = nil
+	c.mu.Unlock()
+	a, err := c.take(ctx)
+	if err != nil {
+		return err
+	}
+	c.give(a)
+	return nil
+}
+
+// take returns a client that does nothing else in the meantime. A command that could not be started
+// is not tried again, which may take long: it would not be another one now.
 func (c *Client) take(ctx context.Context) (asker, error) {
 	switch {
 	case c.Func != nil:
@@ -196,8 +216,22 @@ func (c *Client) take(ctx context.Context) (asker, error) {
 		c.mu.Unlock()
 		return p, nil
 	}
+	wrong := c.wrong
 	c.mu.Unlock()
-	return startProcess(ctx, c.Command, cmp.Or(c.Patience, defaultPatience))
+	if wrong != nil {
+		return nil, wrong
+	}
+	p, err := startProcess(ctx, c.Command, cmp.Or(c.Patience, defaultPatience))
+	if err == nil {
+		return p, nil
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	c.wrong = err
+	c.mu.Unlock()
+	return nil, err
 }
 
 // give takes a client back for the next case, unless it has failed.
@@ -215,16 +249,15 @@ func (c *Client) give(a asker) {
 	c.idle = append(c.idle, p)
 }
 
-// Close ends the processes.
+// Close ends the processes, all at the same time: each may take a while.
 func (c *Client) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	var wg sync.WaitGroup
 	for _, p := range c.idle {
-		p.in.Close() // it may end when this does
+		wg.Go(p.end)
 	}
-	for _, p := range c.idle {
-		p.end()
-	}
+	wg.Wait()
 	c.idle = nil
 	return nil
 }
@@ -252,7 +285,11 @@ func (f ClientFunc) ask(ctx context.Context, line string, patience time.Duration
 		if !ok {
 			return nil, errCrashed
 		}
-		return json.Marshal(r)
+		b, err := json.Marshal(r)
+		if len(b) > maxLine {
+			return nil, errLong
+		}
+		return b, err
 	case <-ctx.Done():
 		return nil, errSilent
 	}
@@ -264,6 +301,7 @@ type process struct {
 	in     io.WriteCloser
 	out    io.ReadCloser
 	lines  chan []byte   // is closed when it writes no more
+	long   bool          // is why lines was closed
 	gone   chan struct{} // is closed when it has ended
 	failed bool          // it may not be asked any more
 }
@@ -289,11 +327,15 @@ func startProcess(ctx context.Context, command string, patience time.Duration) (
 		defer func() { _ = p.cmd.Wait() }()
 		defer close(p.lines)
 		for r := bufio.NewReader(p.out); ; {
-			line, err := r.ReadBytes('\n')
+			line, err := readLine(r)
+			if errors.Is(err, errLong) {
+				p.long = true
+				procgroup.Kill(p.cmd)
+			}
 			if err != nil {
 				return
 			}
-			p.lines <- bytes.TrimSuffix(line, []byte("\n"))
+			p.lines <- line
 		}
 	}()
 	x, err := listen(nil, One, 3*patience) // starting may take a while
@@ -304,44 +346,99 @@ func startProcess(ctx context.Context, command string, patience time.Duration) (
 	defer x.close()
 	if a := x.ask(ctx, p, "GET http://"+x.host+nextTarget); a.how != "" || a.reply == nil {
 		p.kill()
-		return nil, fmt.Errorf("%s: asked for a page, the client wrote no line of JSON: %s", command, cmp.Or(a.how, a.line))
+		return nil, fmt.Errorf("%s: asked for a page, the client wrote no line of JSON: %s", command, cmp.Or(a.wrong, a.how, printableQuoted(a.line)))
 	}
 	return p, nil
+}
+
+// readLine reads a line, and returns it without its end.
+func readLine(r *bufio.Reader) (line []byte, err error) {
+	for {
+		part, err := r.ReadSlice('\n')
+		if len(line)+len(part) > maxLine {
+			return nil, errLong
+		}
+		line = append(line, part...)
+		switch {
+		case err == nil:
+			return line[:len(line)-1], nil
+		case !errors.Is(err, bufio.ErrBufferFull):
+			return nil, err
+		}
+	}
 }
 
 func (p *process) ask(ctx context.Context, line string, patience time.Duration) ([]byte, error) {
 	t := time.NewTimer(patience)
 	defer t.Stop()
-	if _, err := io.WriteString(p.in, line+"\n"); err != nil {
-		p.failed = true
-		return nil, errCrashed
-	}
-	select {
-	case reply, ok := <-p.lines:
-		if !ok {
-			p.failed = true
-			return nil, errCrashed
+	// The client may be one that does not read. The write ends with kill, then.
+	written := make(chan error, 1)
+	go func() {
+		_, err := io.WriteString(p.in, line+"\n")
+		written <- err
+	}()
+	for {
+		var lines chan []byte // what comes before the client has the line is no reply to it
+		if written == nil {
+			lines = p.lines
 		}
-		return reply, nil
-	case <-t.C:
-		p.failed = true
-		return nil, errSilent
-	case <-ctx.Done():
-		p.failed = true
-		return nil, ctx.Err()
+		select {
+		case err := <-written:
+			if err != nil {
+				return p.fail(p.ended(ctx, t.C))
+			}
+			written = nil
+		case reply, ok := <-lines:
+			if !ok {
+				return p.fail(p.ended(ctx, t.C))
+			}
+			return reply, nil
+		case <-t.C:
+			return p.fail(errSilent)
+		case <-ctx.Done():
+			return p.fail(ctx.Err())
+		}
+	}
+}
+
+// fail says that the process is not to be asked any more.
+func (p *process) fail(err error) ([]byte, error) {
+	p.failed = true
+	return nil, err
+}
+
+// ended says why a process that takes no lines has ended. One that has only closed its input is taken
+// for one that has ended, too.
+func (p *process) ended(ctx context.Context, late <-chan time.Time) error {
+	for {
+		select {
+		case _, ok := <-p.lines:
+			if ok {
+				continue
+			}
+			if p.long {
+				return errLong
+			}
+		case <-late:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		return errCrashed
 	}
 }
 
 // kill ends the process the hard way.
 func (p *process) kill() {
 	procgroup.Kill(p.cmd)
+	p.in.Close()
 	p.out.Close() // where there are no groups, what it has started may hold the output
 	p.drain()
 	<-p.gone
 }
 
-// end waits for the end of a process whose input has ended.
+// end ends the input of a process, and waits for the end of the process.
 func (p *process) end() {
+	p.in.Close()
 	t := time.AfterFunc(5*time.Second, func() {
 		procgroup.Kill(p.cmd)
 		p.out.Close()

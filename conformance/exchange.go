@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 )
 
 // nextTarget is that of the request that a client is asked for after each case, and followUpReply the
@@ -21,6 +22,13 @@ import (
 const nextTarget = "/follow-up"
 
 const followUpReply = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\nConnection: close\r\n\r\nfollow-up"
+
+// What a client may do in a case before the kit ends it: none that goes by the contract comes near to that.
+const (
+	mostConnections = 100
+	mostRequests    = 100      // on all connections
+	mostReceived    = 16 << 20 // bytes on a connection
+)
 
 // An exchange is the kit's side of a case that a client plays: a server for this one alone.
 type exchange struct {
@@ -39,6 +47,7 @@ type exchange struct {
 	asked   []*arrived
 	first   bool // the case's own request has had its reply
 	closed  bool
+	excess  excess // what was too much, or nothing
 	trace   []Event
 	working sync.WaitGroup
 }
@@ -50,9 +59,25 @@ type arrived struct {
 	malformed string // what is wrong with it, or ""
 }
 
+// An excess is what a client has too much of.
+type excess struct {
+	word string // for the outcome
+	text string
+}
+
+var (
+	tooManyConnections = excess{"connections", fmt.Sprintf("the client has made more than %d connections", mostConnections)}
+	tooManyRequests    = excess{"requests", fmt.Sprintf("the client has made more than %d requests", mostRequests)}
+	tooManyBytes       = excess{"too-long", fmt.Sprintf("the client has sent more than %d MiB on a connection", mostReceived>>20)}
+)
+
+// outcome is the part of an outcome that it is.
+func (e excess) outcome() string { return "malformed(" + e.word + ")" }
+
 // An answerOf is what a client says to a line.
 type answerOf struct {
-	how   string // "silence" or "crashed", or "" for a line
+	how   string // "silence", "crashed" or "malformed(reply)", or "" for a line
+	wrong string // why there is no line, where how does not say it
 	line  string
 	reply *Reply // nil if the line is none
 }
@@ -124,6 +149,13 @@ func (x *exchange) accept() {
 			conn.Close()
 			return
 		}
+		if len(x.conns) == mostConnections {
+			x.mu.Unlock()
+			conn.Close()
+			x.l.Close()
+			x.exceeded(tooManyConnections)
+			return
+		}
 		x.conns = append(x.conns, conn)
 		n := len(x.conns)
 		if n > 1 {
@@ -135,6 +167,16 @@ func (x *exchange) accept() {
 			defer x.working.Done()
 			x.serve(conn.(*net.TCPConn), n)
 		}()
+	}
+}
+
+// exceeded notes that there was too much of something.
+func (x *exchange) exceeded(e excess) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.excess.word == "" {
+		x.excess = e
+		x.trace = append(x.trace, Event{End: e.text})
 	}
 }
 
@@ -156,7 +198,7 @@ func (x *exchange) serve(conn *net.TCPConn, n int) {
 	defer conn.Close()
 	var all []byte
 	buf := make([]byte, 16<<10)
-	played := false
+	played, received := false, 0
 	if x.c != nil && x.c.Early && !x.after() {
 		if played = true; !x.play(conn) {
 			return
@@ -170,6 +212,10 @@ func (x *exchange) serve(conn *net.TCPConn, n int) {
 				all = append(all, buf[:n]...)
 				x.note(Event{Received: bytes.Clone(buf[:n])})
 			}
+			if received += n; received > mostReceived {
+				x.exceeded(tooManyBytes)
+				return
+			}
 			if err != nil {
 				x.note(Event{End: "closed by the client"})
 				return
@@ -182,8 +228,15 @@ func (x *exchange) serve(conn *net.TCPConn, n int) {
 		}
 		all = rest
 		x.mu.Lock()
-		x.asked = append(x.asked, a)
+		full := len(x.asked) == mostRequests
+		if !full {
+			x.asked = append(x.asked, a)
+		}
 		x.mu.Unlock()
+		if full {
+			x.exceeded(tooManyRequests)
+			return
+		}
 		switch {
 		case r.Target == nextTarget || x.c == nil:
 			x.send(conn, []byte(followUpReply))
@@ -285,19 +338,50 @@ func (x *exchange) note(e Event) {
 // ask gives the client a line.
 func (x *exchange) ask(ctx context.Context, c asker, line string) *answerOf {
 	b, err := c.ask(ctx, line, x.patience)
-	switch {
-	case errors.Is(err, errCrashed):
-		return &answerOf{how: "crashed"}
-	case err != nil:
-		return &answerOf{how: string(Silence)}
+	if err != nil {
+		a := noAnswer(err)
+		if a.wrong != "" {
+			x.note(Event{End: a.wrong})
+		}
+		return a
 	}
-	x.note(Event{Told: string(b)})
+	x.note(told(b))
 	a := &answerOf{line: string(b)}
 	r := new(Reply)
 	if json.Unmarshal(b, r) == nil && (r.Status > 0) != (r.Error != "") {
 		a.reply = r
 	}
 	return a
+}
+
+// noAnswer is what a client says to a line if it says nothing that could be one of its own.
+func noAnswer(err error) *answerOf {
+	switch {
+	case errors.Is(err, errCrashed):
+		return &answerOf{how: "crashed"}
+	case errors.Is(err, errLong):
+		return &answerOf{how: malformedReply, wrong: err.Error()}
+	}
+	return &answerOf{how: string(Silence)}
+}
+
+const malformedReply = "malformed(reply)"
+
+// told is the event of a line, without what is more than a reader of a trace looks at.
+func told(line []byte) Event {
+	kept := line
+	if len(kept) > traceMost {
+		kept = kept[:traceMost]
+		for n := 1; n < utf8.UTFMax; n++ { // no part of a character
+			if last := len(kept) - n; utf8.RuneStart(kept[last]) {
+				if !utf8.FullRune(kept[last:]) {
+					kept = kept[:last]
+				}
+				break
+			}
+		}
+	}
+	return Event{Told: string(kept), Omitted: len(line) - len(kept)}
 }
 
 // followUp has the client make another request. It waits until the bytes of the case are out, and what
@@ -369,12 +453,24 @@ func (x *exchange) result(first, second *answerOf) (res *Result, strange bool) {
 	}
 	if own == nil && !x.c.Early {
 		add("unsent")
+		res.Wrong = x.c.unsent()
+	}
+	if x.excess.word != "" {
+		add("%s", x.excess.outcome())
 	}
 	parts = append(parts, first.short(x.c.asksFor()))
 	if r := first.reply; r != nil && r.Error == "" && x.c.Understood != nil && res.Wrong == "" {
 		res.Wrong = x.c.Understood.wrongReply(r)
 	}
+	if x.excess.word != "" {
+		res.Wrong = x.excess.text
+	} else if first.wrong != "" {
+		res.Wrong = first.wrong
+	}
 	if second != nil {
+		if second.wrong != "" {
+			res.Wrong = second.wrong
+		}
 		s := second.short(nil)
 		switch {
 		case s == `200 body="follow-up"` && own != nil && own.conn == followed:
@@ -393,6 +489,16 @@ func (x *exchange) result(first, second *answerOf) (res *Result, strange bool) {
 	return res, strange
 }
 
+// unsent says what is wrong if the client sends no request, or "" if the rule of the case names that.
+func (c *Case) unsent() string {
+	for _, pattern := range c.Allowed {
+		if slices.Contains(Outcome(pattern).parts(), "unsent") {
+			return ""
+		}
+	}
+	return "the client has sent no request"
+}
+
 // asksFor returns the fields of the response that count.
 func (c *Case) asksFor() []string {
 	if m := asksFor.FindStringSubmatch(c.Request); m != nil {
@@ -407,7 +513,7 @@ func (a *answerOf) short(fields []string) string {
 	case a.how != "":
 		return a.how
 	case r == nil:
-		return "malformed(reply)"
+		return malformedReply
 	case r.Error != "":
 		return "error"
 	default:

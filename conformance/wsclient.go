@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -9,6 +10,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -66,9 +68,11 @@ func (c *Client) playWebSocketOnce(ctx context.Context, one *Case, d Delivery, p
 	conn, err := l.Accept()
 	if err != nil { // it has not come
 		l.Close()
-		return &Result{Outcome: Outcome("unsent, " + (<-said).shortWebSocket(nil))}, ctx.Err()
+		a := <-said
+		return &Result{Outcome: Outcome("unsent, " + a.shortWebSocket(nil)), Wrong: cmp.Or(a.wrong, one.unsent())}, ctx.Err()
 	}
-	p := &player{c: one, conn: conn, raw: conn.(*net.TCPConn), host: l.Addr().String(), patience: patience, came: make(chan struct{})}
+	capped := &cappedConn{Conn: conn}
+	p := &player{c: one, conn: capped, raw: conn.(*net.TCPConn), host: l.Addr().String(), patience: patience, came: make(chan struct{})}
 	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
@@ -85,8 +89,36 @@ func (c *Client) playWebSocketOnce(ctx context.Context, one *Case, d Delivery, p
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.note(Event{Told: answer.line})
-	return &Result{Outcome: w.clientOutcome(wrong, answer), Trace: p.trace}, nil
+	if answer.how == "" {
+		p.note(told([]byte(answer.line)))
+	} else if answer.wrong != "" {
+		p.note(Event{End: answer.wrong})
+	}
+	res := &Result{Outcome: w.clientOutcome(wrong, answer), Wrong: answer.wrong}
+	if strings.HasPrefix(string(res.Outcome), "unsent") {
+		res.Wrong = cmp.Or(res.Wrong, one.unsent())
+	}
+	if capped.received.Load() > mostReceived {
+		p.note(Event{End: tooManyBytes.text})
+		res.Outcome, res.Wrong = Outcome(tooManyBytes.outcome())+", "+res.Outcome, tooManyBytes.text
+	}
+	res.Trace = p.trace
+	return res, nil
+}
+
+// A cappedConn ends a connection on which too much comes.
+type cappedConn struct {
+	net.Conn
+	received atomic.Int64
+}
+
+func (c *cappedConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if c.received.Add(int64(n)) > mostReceived {
+		c.Close()
+		return 0, net.ErrClosed
+	}
+	return n, err
 }
 
 // afterRequest returns what came after the request of a handshake.
@@ -168,11 +200,8 @@ func (r *Request) wrongHandshake(host, target string) string {
 // askWebSocket gives a client a line, and parses its reply.
 func askWebSocket(ctx context.Context, a asker, url string, patience time.Duration) *answerOf {
 	b, err := a.ask(ctx, "WEBSOCKET "+url, patience)
-	switch {
-	case errors.Is(err, errCrashed):
-		return &answerOf{how: "crashed"}
-	case err != nil:
-		return &answerOf{how: string(Silence)}
+	if err != nil {
+		return noAnswer(err)
 	}
 	answer := &answerOf{line: string(b)}
 	if r := new(Reply); json.Unmarshal(b, r) == nil && r.Status == 0 {
@@ -213,7 +242,7 @@ func (a *answerOf) shortWebSocket(sent *wsParsed) string {
 	case a.how != "":
 		return a.how
 	case a.reply == nil:
-		return "malformed(reply)"
+		return malformedReply
 	case a.reply.Error != "":
 		return "error"
 	case sent == nil:
@@ -231,7 +260,7 @@ func (a *answerOf) shortWebSocket(sent *wsParsed) string {
 		got := wsMessage{opcodes[m.Type], data}
 		switch {
 		case !ok || m.Type != "text" && m.Type != "binary":
-			return "malformed(reply)"
+			return malformedReply
 		case i >= len(echoed):
 			parts = append(parts, "heard("+got.short()+")")
 		case got.short() != echoed[i].short():

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/gonng/nnghttp/conformance"
 )
@@ -345,7 +346,7 @@ func (d *data) cell(f *conformance.Finding, limit int) *dataCell {
 	if i >= 0 {
 		o := &f.Deliveries[i]
 		c.Delivery = string(o.Delivery)
-		left := map[string]int{"sent": limit, "received": limit}
+		left := map[string]int{"sent": limit, "received": limit, "told": limit}
 		add := func(kind string, b []byte, omitted int) {
 			if len(b) == 0 {
 				return
@@ -362,7 +363,9 @@ func (d *data) cell(f *conformance.Finding, limit int) *dataCell {
 			add("sent", e.Sent, e.Omitted)
 			add("received", e.Received, e.Omitted)
 			if e.Told != "" {
-				c.Trace = append(c.Trace, dataEvent{Kind: "told", Text: d.text(e.Told)})
+				told := cut(clean(e.Told), left["told"])
+				left["told"] -= utf8.RuneCountInString(told)
+				c.Trace = append(c.Trace, dataEvent{"told", d.text(told), max(0, len(e.Told)-len(told)) + e.Omitted})
 			}
 			if e.End != "" {
 				c.Trace = append(c.Trace, dataEvent{Kind: "end", Text: d.text(e.End)})

@@ -220,7 +220,7 @@
 			} else if (e.kind === "end") {
 				w.append(note(s));
 			} else if (e.kind === "told") {
-				w.append(note("it says: " + s));
+				w.append(note("it says: " + s + (e.left ? " (" + e.left + " bytes more)" : "")));
 			} else if (some) {
 				w.append(note("then more was sent"));
 			}

@@ -290,3 +290,18 @@ func TestLines(t *testing.T) {
 	assert.Equal(t, []string{"aaaa", "... and 6 bytes more"}, Lines([]byte("aaaaaaaaaa"), 4))
 	assert.Empty(t, Lines(nil, 4))
 }
+
+// What a client says is cut like the bytes.
+func TestHTMLCutsWhatIsTold(t *testing.T) {
+	f := finding("chunks/one", conformance.Forbidden, "200, follow-up", "400, closed")
+	long := strings.Repeat("\u00e9", 60000)
+	f.Deliveries[0].Trace = []conformance.Event{{Told: long, Omitted: 7}, {Told: long}}
+	m := gather([]*conformance.Report{report("A", f)})
+	d := m.data(1000)
+	trace := d.Cases["chunks/one"].Cells[0].Trace
+	require.Len(t, trace, 2)
+	assert.Equal(t, strings.Repeat("\u00e9", 1000), d.Texts[trace[0].Text])
+	assert.Equal(t, 2*59000+7, trace[0].Left)
+	assert.Empty(t, d.Texts[trace[1].Text])
+	assert.Equal(t, 2*60000, trace[1].Left)
+}
