@@ -94,6 +94,11 @@ func (r Run) Do(ctx context.Context) (*Report, error) {
 	if len(cases) == 0 {
 		return nil, fmt.Errorf("none of the %d cases can be played%s", asked, reasons(leftOut))
 	}
+	if slices.ContainsFunc(cases, func(c *Case) bool { return !c.Role().ofServer() }) {
+		if err := r.Client.check(ctx); err != nil {
+			return nil, err
+		}
+	}
 	parallel := r.Parallel
 	if parallel <= 0 {
 		parallel = 16

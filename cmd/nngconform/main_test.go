@@ -96,6 +96,8 @@ func TestCommand(t *testing.T) {
 		{"run", "--client-cmd", liar, "--role", "client", "--case", "chunks/*"}, {"run", "--addr", s.URL, "--cmd", "x"},
 		{"run"}, {"run", "--addr", s.URL, "--case", "no/such"}, {"run", "--addr", s.URL, "--reference", "nng-9"},
 		{"run", "--cmd", "false", "--wait", "1s"}, {"run", "--addr", s.URL, "--fix"},
+		{"run", "--client-cmd", "/no/such/client"}, {"run", "--client-cmd", "true"}, {"run", "--addr", "127.0.0.1:8080"},
+		{"run", "--addr", s.URL, "--delivery", "nonsense"}, {"run", "--addr", s.URL, "--role", "client"},
 	} {
 		_, code := output(t, wrong...)
 		assert.Equal(t, exitOther, code, "%v", wrong)
