@@ -125,7 +125,7 @@ func (s *Server) Play(ctx context.Context, c *Case, d Delivery) (*Result, error)
 	case first.stopped: // the server was asked to end
 		at.ended(first, res)
 	case at.died(!strings.HasSuffix(string(res.Outcome), "follow-up")):
-		if s.alone || at.own {
+		if s.alone {
 			return crashed(at.proc, res.Trace), nil
 		}
 		return nil, errGone

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -12,6 +13,7 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -159,7 +161,7 @@ func (s *subject) startOnce(ctx context.Context, cert *conformance.Certificate) 
 	select {
 	case <-gone: // it was somebody else who listened
 		return nil, fmt.Errorf("the server has ended: %v", p.Err())
-	case <-time.After(10 * time.Millisecond):
+	case <-time.After(30 * time.Millisecond):
 		return p, nil
 	}
 }
@@ -188,21 +190,37 @@ func (s *subject) awaitListening(ctx context.Context, p *conformance.Process, ad
 	}
 }
 
+// given are the ports that servers were started with. Each server has its own: of two that are
+// started at a time with the same one, the other would be taken for it until it ends.
+var given struct {
+	sync.Mutex
+	ports map[string]bool
+}
+
 // freePorts returns ports that nobody listens on. They are none of those that a system gives to
 // programs that want any: one of them could have such a port before the server is started.
 func freePorts(n int) (ports []string, err error) {
+	given.Lock()
+	defer given.Unlock()
+	if given.ports == nil || len(given.ports) > 10000 {
+		given.ports = make(map[string]bool)
+	}
 	config := net.ListenConfig{Control: onlyFree}
 	for tries := 0; len(ports) < n && tries < 100; tries++ {
 		port := strconv.Itoa(10000 + rand.IntN(20000))
+		if given.ports[port] {
+			continue
+		}
 		var l net.Listener
 		if l, err = config.Listen(context.Background(), "tcp", net.JoinHostPort("127.0.0.1", port)); err != nil {
 			continue
 		}
 		defer l.Close()
+		given.ports[port] = true
 		ports = append(ports, port)
 	}
 	if len(ports) < n {
-		return nil, err
+		return nil, cmp.Or(err, errors.New("no port was free"))
 	}
 	return ports, nil
 }
