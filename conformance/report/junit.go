@@ -35,12 +35,8 @@ type (
 		Name    string   `xml:"name,attr"`
 		Class   string   `xml:"classname,attr"`
 		Time    string   `xml:"time,attr"`
-		Skipped *skipped `xml:"skipped"`
 		Failure *failure `xml:"failure"`
 		Out     string   `xml:"system-out,omitempty"`
-	}
-	skipped struct {
-		Message string `xml:"message,attr"`
 	}
 	failure struct {
 		Message string `xml:"message,attr"`
@@ -107,16 +103,6 @@ func seconds(s float64) string { return strconv.FormatFloat(s, 'f', 3, 64) }
 func firstLine(s string) string {
 	line, _, _ := strings.Cut(s, "\n")
 	return line
-}
-
-// whyNot says why a case could not be played.
-func whyNot(f *conformance.Finding) string {
-	for _, o := range f.Deliveries {
-		if o.Error != "" {
-			return o.Error
-		}
-	}
-	return "nothing was sent"
 }
 
 // Text shows a finding in a few lines: an outcome once for all deliveries that have it.
