@@ -90,7 +90,7 @@ func TestConformancePage(t *testing.T) {
 	const shown = `document.querySelectorAll(".cases > tbody > tr[id]:not([hidden])").length`
 	const wide = `document.documentElement.scrollWidth - document.documentElement.clientWidth`
 
-	do("loading the page", chromedp.EmulateViewport(1400, 900), chromedp.Navigate(url))
+	do("loading the page", chromedp.EmulateViewport(1100, 900), chromedp.Navigate(url))
 	all := number(shown)
 	assert.Greater(t, all, 100)
 	assert.Zero(t, number(wide), "wider than a desktop")
@@ -145,7 +145,7 @@ func TestConformancePage(t *testing.T) {
 }
 
 // TestConformancePicture makes the picture of the page that CONFORMANCE_PAGE names, for the
-// documentation: up to the list of cases.
+// documentation: the overview of implementations.
 func TestConformancePicture(t *testing.T) {
 	page := os.Getenv("CONFORMANCE_PAGE")
 	if page == "" {
@@ -156,10 +156,10 @@ func TestConformancePicture(t *testing.T) {
 	program := need(t, "chromium", "chromium")
 	ctx, cancel := context.WithTimeout(newBrowser(t, program, new(watch)), 90*time.Second)
 	defer cancel()
-	require.NoError(t, chromedp.Do(ctx, chromedp.EmulateViewport(1400, 900), chromedp.Navigate("file://"+page)))
-	height, err := chromedp.Run(ctx, chromedp.Evaluate[int64](`Math.round(document.getElementById("cases").getBoundingClientRect().top + scrollY) - 8`))
+	require.NoError(t, chromedp.Do(ctx, chromedp.EmulateViewport(1100, 900), chromedp.Navigate("file://"+page)))
+	height, err := chromedp.Run(ctx, chromedp.Evaluate[int64](`Math.round(document.getElementById("matrix").getBoundingClientRect().top + scrollY) - 8`))
 	require.NoError(t, err)
-	require.NoError(t, chromedp.Do(ctx, chromedp.EmulateViewport(1400, height)))
+	require.NoError(t, chromedp.Do(ctx, chromedp.EmulateViewport(1100, height)))
 	picture, err := chromedp.Run(ctx, chromedp.CaptureScreenshot())
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(filepath.Join(root(), "docs", "conformance.png"), picture, 0o644))

@@ -28,7 +28,7 @@ func Markdown(w io.Writer, reports []*conformance.Report, picture string) error 
 	var b strings.Builder
 	b.WriteString(intro)
 	if picture != "" {
-		fmt.Fprintf(&b, "\n![The matrix of implementations by topics](%s)\n", picture)
+		fmt.Fprintf(&b, "\n![The implementations, and how many cases are as the reference, allowed, forbidden](%s)\n", picture)
 	}
 	fmt.Fprintf(&b, "\n## The matrix\n\n%d cases, version %s of the set, compared with %s.\n\n", len(m.rows), cell(m.set), code(orRules(m.reference)))
 	b.WriteString("| sign | verdict |\n|---|---|\n")

@@ -266,7 +266,7 @@ func TestMarkdown(t *testing.T) {
 	require.NoError(t, Markdown(&b, reports, "conformance.png"))
 	text := b.String()
 	for _, s := range []string{
-		"# Conformance with libnng\n", "![The matrix of implementations by topics](conformance.png)",
+		"# Conformance with libnng\n", "![The implementations, and how many cases are as the reference, allowed, forbidden](conformance.png)",
 		"3 cases, version 0.1.0 of the set, compared with `nng-1`.", "### Servers\n\n| topic | A | B |\n|---|---|---|\n",
 		"| chunks | ✓\u00a01 ✕\u00a01 | ≈\u00a01 ▲\u00a01 |\n", "| hosts | ○\u00a01 |  |\n",
 		"## Where the reference breaks the RFC", "| chunks | `400, closed` | RFC 9112, 7.1 ([CL1](defects.md)): allowed: 200 | `two` |\n",
