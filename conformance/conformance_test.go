@@ -2,6 +2,7 @@ package conformance_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"log"
@@ -13,6 +14,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -375,4 +377,28 @@ func TestEndless(t *testing.T) {
 		Server: &conformance.Server{URL: "http://" + drip.Addr().String(), Patience: 100 * time.Millisecond}}.Do(t.Context())
 	require.NoError(t, err)
 	assert.Contains(t, rep.Cases[0].Answer(), "endless")
+}
+
+// A server that has not ended in time is asked once more, as one that says nothing is.
+func TestSlowStop(t *testing.T) {
+	starts := 0
+	server := &conformance.Server{Patience: 300 * time.Millisecond, Start: func(context.Context) (*conformance.Process, error) {
+		starts++
+		s := httptest.NewServer(conformance.Handler())
+		gone, slow := make(chan struct{}), starts == 2 // the first one is shared
+		end := sync.OnceFunc(func() {
+			s.CloseClientConnections()
+			s.Close()
+			close(gone)
+		})
+		return &conformance.Process{URL: s.URL, Gone: gone, Kill: end, Err: func() error { return nil }, Stop: func() {
+			if !slow {
+				go end()
+			}
+		}}, nil
+	}}
+	rep, err := conformance.Run{Cases: cases(t, "stop/idle-after-a-response"), Server: server}.Do(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, conformance.Allowed, rep.Cases[0].Verdict, rep.Cases[0].Answer())
+	assert.Equal(t, 3, starts)
 }

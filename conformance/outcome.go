@@ -60,10 +60,15 @@ const (
 	followUp       = "GET " + followUpTarget + " HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n"
 )
 
-// timedOut reports whether the outcome says that nothing came for a while.
+// timedOut reports whether the outcome says that something has not come for a while: bytes, the end of
+// a connection, or that of a server that was stopped.
 func (o Outcome) timedOut() bool {
-	return strings.HasSuffix(string(o), string(Silence)) || strings.HasSuffix(string(o), "open")
+	return strings.HasSuffix(string(o), string(Silence)) || strings.HasSuffix(string(o), "open") ||
+		strings.HasSuffix(string(o), stays)
 }
+
+// stays is what an outcome ends with when a server that was stopped has not ended in time.
+const stays = "stays"
 
 // An Echo is what a server says of a request that it has received.
 type Echo struct {

@@ -326,7 +326,7 @@ func (p *player) toldEnd() string {
 func (pl *place) ended(p *player, res *Result) {
 	p.close()
 	if !pl.proc.waitGone(cmp.Or(p.patience, defaultPatience)) {
-		res.Outcome += ", stays"
+		res.Outcome += ", " + stays
 		return
 	}
 	if pl.proc.Crashed != nil && pl.proc.Crashed() {
